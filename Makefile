@@ -1,0 +1,26 @@
+# make run_tests: the conformance run on the running kernel. make check: the suite's own tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: run_tests check setup clean
+
+run_tests: setup
+	$(BIN)/python -m pytest -q -n auto --html=report.html --self-contained-html --junit-xml=report.xml $(ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n auto helpers/tests $(ARGS)
+
+setup: $(VENV)/ready
+	@$(BIN)/python -m helpers.interface.build
+
+$(VENV)/ready: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) helpers/interface/_build report.html report.xml
