@@ -1,0 +1,1 @@
+"""The kernel's interface: structures, constants and system calls. No policy."""

@@ -1,0 +1,73 @@
+"""What the kernel says in files: /proc/PID/pagemap by read(2), maps, smaps, meminfo."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers.interface.uapi import PagemapBit, pagemap_bit
+
+_TOLD_BITS = sum(PagemapBit)
+_FRAME = (1 << 55) - 1
+_KILOBYTES = re.compile(r"^(\w+):\s+(\d+) kB$")
+
+
+def page_table_bits(pagemap: int, address: int, pages: int, page_size: int) -> tuple[PagemapBit, ...]:
+    """Entries of an open pagemap, reduced to :class:`PagemapBit`: frame numbers and bit 56 are masked out."""
+    return tuple(pagemap_bit(entry & _TOLD_BITS) for entry in _entries(pagemap, address, pages, page_size))
+
+
+def frames(pagemap: int, address: int, pages: int, page_size: int) -> list[int]:
+    """Frame numbers of pages that are present; 0 for all when the process lacks CAP_SYS_ADMIN."""
+    return [entry & _FRAME for entry in _entries(pagemap, address, pages, page_size)]
+
+
+def _entries(pagemap: int, address: int, pages: int, page_size: int) -> array[int]:
+    entries = array("Q")
+    entries.frombytes(os.pread(pagemap, pages * 8, address // page_size * 8))
+    return entries
+
+
+class Vma(NamedTuple):
+    """One entry of /proc/PID/smaps: its range and its counts in bytes."""
+
+    start: int
+    end: int
+    bytes_of: dict[str, int]
+
+
+def read_smaps() -> Iterator[Vma]:
+    """The mappings of this process."""
+    vma = None
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        count = _KILOBYTES.match(line)
+        if count and vma:
+            vma.bytes_of[count[1]] = int(count[2]) * 1024
+        elif header := re.match(r"^([0-9a-f]+)-([0-9a-f]+) ", line):
+            if vma:
+                yield vma
+            vma = Vma(int(header[1], 16), int(header[2], 16), {})
+    if vma:
+        yield vma
+
+
+def largest_gap() -> tuple[int, int]:
+    """The largest stretch of addresses between two mappings of this process."""
+    ends = [
+        tuple(int(part, 16) for part in line.split(" ", 1)[0].split("-"))
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if not line.endswith("[vsyscall]")
+    ]
+    gaps = itertools.pairwise(ends)
+    return max(((low[1], high[0]) for low, high in gaps), key=lambda gap: gap[1] - gap[0])
+
+
+def meminfo() -> dict[str, int]:
+    """/proc/meminfo in bytes."""
+    found = map(_KILOBYTES.match, Path("/proc/meminfo").read_text().splitlines())
+    return {line[1]: int(line[2]) * 1024 for line in found if line}
