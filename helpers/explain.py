@@ -1,0 +1,130 @@
+"""What a failure shows: every operation so far, the argument decoded, both answers and where they part."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from helpers.interface.uapi import PM_SCAN_ARG_FIELDS
+from helpers.operations import Region, Scan, ScanResult, len_of, names_of
+
+if TYPE_CHECKING:
+    from helpers.lab import Lab
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_STRIP_WIDTH = 64
+_MOST_REGIONS = 24
+
+
+def story(lab: Lab) -> str:
+    """The kinds of memory and every operation so far, numbered."""
+    lines = ["memory:", *(f"  {memory}" for memory in lab.memory or ["as mapped below"]), "operations:"]
+    lines += [f"  {number:3} {step.operation}" for number, step in enumerate(lab.steps, 1)]
+    return "\n".join(lines)
+
+
+def difference(lab: Lab) -> str:
+    """The story, and how the last answer differs from what the contract says."""
+    step = lab.steps[-1]
+    lines = [
+        f"the kernel differs from the contract in operation {len(lab.steps)}: {step.operation}",
+        story(lab),
+    ]
+    if isinstance(step.operation, Scan):
+        lines += [argument(step.operation), *answers(step.operation, step.expected, step.observed)]
+    else:
+        lines += other_answers(step.expected, step.observed)
+    return "\n".join(lines)
+
+
+def argument(scan: Scan) -> str:
+    """The ``pm_scan_arg`` field by field, names rather than numbers."""
+    values: dict[str, Any] = {
+        "size": 8 * len(PM_SCAN_ARG_FIELDS),
+        "flags": names_of(scan.flags),
+        "start": f"page {scan.span.start}",
+        "end": f"page {scan.span.end}",
+        "walk_end": "(output)",
+        "vec": "NULL" if scan.vec_len is None else "a buffer",
+        "vec_len": scan.vec_len or 0,
+        "max_pages": scan.max_pages,
+        "category_inverted": names_of(scan.inverted),
+        "category_mask": names_of(scan.mask),
+        "category_anyof_mask": names_of(scan.anyof),
+        "return_mask": names_of(scan.returned),
+    }
+    for name, value in scan.raw:
+        values[name] = hex(value) if isinstance(value, int) and not isinstance(value, tuple) else value
+    return "\n".join(["struct pm_scan_arg:", *(f"  .{name} = {value}" for name, value in values.items())])
+
+
+def outcome(result: ScanResult) -> str:
+    """Return value and walk_end in words."""
+    if result.result < 0:
+        returned = f"-1, errno {errno.errorcode.get(-result.result, -result.result)}"
+    else:
+        returned = f"{result.result} region{'s' * (result.result != 1)}"
+    end = "untouched" if result.walk_end is None else f"page {result.walk_end}"
+    return f"returns {returned}; walk_end {end}"
+
+
+def regions(found: tuple[Region, ...]) -> list[str]:
+    """The regions a line each, in page numbers; a long list is cut."""
+    lines = [f"    pages {start:5}-{end - 1:<5} {names_of(told)}" for start, end, told in found[:_MOST_REGIONS]]
+    if len(found) > _MOST_REGIONS:
+        lines.append(f"    … and {len(found) - _MOST_REGIONS} more")
+    return lines or ["    none"]
+
+
+def answers(scan: Scan, expected: ScanResult, observed: ScanResult) -> list[str]:
+    """Both region lists, and a strip of the pages in which the first difference is marked."""
+    lines = [f"expected: {outcome(expected)}", *regions(expected.regions)]
+    lines += [f"observed: {outcome(observed)}", *regions(observed.regions)]
+    return lines + strip(scan, expected.regions, observed.regions)
+
+
+def strip(scan: Scan, expected: tuple[Region, ...], observed: tuple[Region, ...]) -> list[str]:
+    """One letter for a page, a dot where it isn't reported; empty when no page differs."""
+    per_page = [_per_page(scan, found) for found in (expected, observed)]
+    pairs = list(zip(*per_page, strict=True))
+    first = next((index for index, (left, right) in enumerate(pairs) if left != right), None)
+    if first is None:
+        return []
+    begin = max(0, min(first - _STRIP_WIDTH // 2, len(pairs) - _STRIP_WIDTH))
+    window = [told[begin : begin + _STRIP_WIDTH] for told in per_page]
+    letters: dict[int, str] = {}
+    names: list[str] = []
+    for told in itertools.chain(*window):
+        if told is not None and told not in letters:
+            letters[told] = _LETTERS[len(letters) % len(_LETTERS)]
+            names.append(f"{letters[told]} {names_of(told)}")
+    rows = ["".join("." if told is None else letters[told] for told in row) for row in window]
+    return [
+        f"pages from {scan.span.start + begin} on, first difference at page {scan.span.start + first}:",
+        f"  expected {rows[0]}",
+        f"  observed {rows[1]}",
+        f"           {' ' * (first - begin)}^",
+        f"  {', '.join(names)}, . not reported",
+    ]
+
+
+def _per_page(scan: Scan, found: tuple[Region, ...]) -> list[Any]:
+    told: list[Any] = [None] * len_of(scan.span)
+    for start, end, categories in found:
+        for page in range(max(start, scan.span.start), min(end, scan.span.end)):
+            told[page - scan.span.start] = categories
+    return told
+
+
+def other_answers(expected: Any, observed: Any) -> list[str]:
+    """Answers that aren't a scan's: runs of equal entries, both sides."""
+    return [f"expected: {_runs(expected)}", f"observed: {_runs(observed)}"]
+
+
+def _runs(entries: Any) -> str:
+    if not isinstance(entries, tuple) or not all(isinstance(entry, enum.Flag) for entry in entries):
+        return str(entries)
+    groups = ((len(list(run)), names_of(told)) for told, run in itertools.groupby(entries))
+    return ", ".join(f"{count} x {told}" for count, told in groups)

@@ -1,0 +1,222 @@
+"""What this kernel and machine can be asked: found out by asking, never by a version number."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.interface import procfs
+from helpers.interface.native import MACHINE, SuiteError, ffi, lib
+from helpers.interface.uapi import FIRST_CATEGORIES, Category, PagemapBit
+from helpers.kernel import FEATURES, Kernel, Sizes, open_userfaultfd
+from helpers.model import Facts
+from helpers.operations import Advice, Advise, Map, ReadPagemap, Span, Tracking, Write
+
+THP = Path("/sys/kernel/mm/transparent_hugepage")
+_ONE = Span(0, 1)
+#: File systems that keep their pages elsewhere, or not in the page cache in the usual way (statfs(2) magic).
+_NOT_REAL = {"tmpfs", "ramfs", "overlay", "9p", "proc", "sysfs", "devtmpfs", "squashfs", "fuse", "virtiofs"}
+
+
+class CannotTest(Exception):
+    """Nothing can be asked of this kernel by this process; the message says why, and the way out."""
+
+
+def page_size() -> int:
+    """Bytes of a page."""
+    return os.sysconf("SC_PAGE_SIZE")
+
+
+def huge_page_size() -> int:
+    """Bytes that one PMD entry maps: of a transparent huge page, else of the default hugetlb page."""
+    try:
+        return int((THP / "hpage_pmd_size").read_text())
+    except OSError:
+        return procfs.meminfo().get("Hugepagesize", 512 * page_size())
+
+
+def selected(knob: Path) -> str | None:
+    """The value in brackets of a file such as ``always [madvise] never``; None where there is no file."""
+    try:
+        return knob.read_text().split("[")[1].split("]")[0]
+    except (OSError, IndexError):
+        return None
+
+
+def file_system_of(directory: Path) -> str:
+    """The type of the file system that a directory lies on, by /proc/self/mountinfo."""
+    best, found = "", ""
+    resolved = str(directory.resolve())
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, right = line.split(" - ", 1)
+        mount_point = left.split(" ")[4]
+        inside = resolved == mount_point or resolved.startswith(mount_point.rstrip("/") + "/")
+        if inside and len(mount_point) >= len(best):
+            best, found = mount_point, right.split(" ")[0]
+    return found
+
+
+def _writable(directories: list[Path], is_wanted: Callable[[str], bool]) -> Path | None:
+    for directory in directories:
+        if os.access(directory, os.W_OK) and is_wanted(file_system_of(directory)):
+            return directory
+    return None
+
+
+def find_sizes(scratch: Path | None = None) -> Sizes:
+    """Page sizes, and directories for files; ``scratch`` is looked at first."""
+    given = [scratch] if scratch else []
+    return Sizes(
+        page_size(),
+        huge_page_size(),
+        disk=_writable([*given, Path("/var/tmp"), Path("/tmp"), Path.cwd()], lambda fs: fs not in _NOT_REAL),
+        tmpfs=_writable([Path("/dev/shm"), Path("/run"), Path("/tmp")], lambda fs: fs == "tmpfs"),
+    )
+
+
+def scan_nothing(mask: int) -> int:
+    """The result of a scan of an empty range that names some categories: 0, or -errno."""
+    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        arg = ffi.new("struct pm_scan_arg *", {"size": ffi.sizeof("struct pm_scan_arg"), "category_mask": mask})
+        return int(lib.native_ioctl(pagemap, MACHINE["PAGEMAP_SCAN"], arg))
+    finally:
+        os.close(pagemap)
+
+
+def known_categories() -> Category:
+    """The categories that the kernel accepts. Raises CannotTest when it has no PAGEMAP_SCAN."""
+    if (refused := scan_nothing(int(FIRST_CATEGORIES))) < 0:
+        raise CannotTest(
+            f"this kernel has no PAGEMAP_SCAN ({errno.errorcode[-refused]}): it came with Linux 6.7 and needs "
+            "CONFIG_PROC_PAGE_MONITOR; boot such a kernel, or run the suite against one in a virtual machine"
+        )
+    known = FIRST_CATEGORIES
+    for category in Category:
+        if scan_nothing(int(FIRST_CATEGORIES | category)) == 0:
+            known |= category
+    return known
+
+
+def require_userfaultfd() -> None:
+    """Raises CannotTest when there is no asynchronous write protection to be had."""
+    fd = open_userfaultfd(FEATURES[Tracking.ASYNC])
+    if fd >= 0:
+        os.close(fd)
+        return
+    name = errno.errorcode[-fd]
+    ways_out = {
+        errno.ENOSYS: "the kernel is built without CONFIG_USERFAULTFD, or a seccomp filter hides it: build it "
+        "in, or start the container with a profile that allows userfaultfd",
+        errno.EPERM: "it is forbidden here: start the container with a seccomp profile that allows "
+        "userfaultfd, run as root, or set vm.unprivileged_userfaultfd=1",
+        errno.EINVAL: "the kernel lacks UFFD_FEATURE_WP_ASYNC: it needs Linux 6.7 and an architecture with "
+        "CONFIG_HAVE_ARCH_USERFAULTFD_WP and CONFIG_PTE_MARKER_UFFD_WP",
+    }
+    raise CannotTest(f"userfaultfd: {name}: {ways_out.get(-fd, os.strerror(-fd))}")
+
+
+def _has_soft_dirty(sizes: Sizes) -> bool:
+    kernel = Kernel(sizes)
+    try:
+        kernel.map(Map(_ONE))
+        kernel.write(Write(_ONE))
+        return PagemapBit.SOFT_DIRTY in kernel.read_pagemap(ReadPagemap(_ONE))[0]
+    finally:
+        kernel.close()
+
+
+def _has_guard_regions(sizes: Sizes) -> bool:
+    kernel = Kernel(sizes)
+    try:
+        kernel.map(Map(_ONE))
+        kernel.advise(Advise(_ONE, Advice.GUARD_INSTALL))
+    except SuiteError:
+        return False
+    else:
+        return True
+    finally:
+        kernel.close()
+
+
+def find_facts(sizes: Sizes) -> Facts:
+    """What the model has to know of this kernel. Raises CannotTest when there is nothing to be asked."""
+    known = known_categories()
+    require_userfaultfd()
+    return Facts(
+        sizes.page,
+        sizes.pages_per_huge_page,
+        known,
+        written_needs_registration=Category.ACCESSED in known,
+        soft_dirty=_has_soft_dirty(sizes),
+    )
+
+
+def hugetlb_pool(sizes: Sizes) -> Path:
+    """The directory of the pool of hugetlb pages that are as large as a PMD entry maps."""
+    return Path(f"/sys/kernel/mm/hugepages/hugepages-{sizes.huge_page // 1024}kB")
+
+
+def hugetlb_pages(sizes: Sizes) -> int:
+    """How many pages the pool has."""
+    try:
+        return int((hugetlb_pool(sizes) / "nr_hugepages").read_text())
+    except OSError:
+        return 0
+
+
+def free_swap() -> int:
+    """Bytes of swap that are free."""
+    return procfs.meminfo().get("SwapFree", 0)
+
+
+#: What one process needs at most at a time.
+HUGETLB_PAGES_NEEDED = 10
+SWAP_NEEDED = 8 << 20
+
+
+def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
+    """What can't be asked here: each need that isn't met, with what is missing and how to get it."""
+    found = {}
+    setup = "run as root without --no-machine-setup, or"
+    if selected(THP / "enabled") in (None, "never"):
+        found["thp"] = f"transparent huge pages are off: {setup} write madvise to {THP}/enabled"
+        found["huge zero page"] = found["thp"]
+    elif (THP / "use_zero_page").read_text().strip() != "1":
+        found["huge zero page"] = f"no huge zero page: {setup} write 1 to {THP}/use_zero_page"
+    if free_swap() < SWAP_NEEDED:
+        found["swap"] = f"no swap: {setup} add {SWAP_NEEDED >> 20} MiB of it"
+    if hugetlb_pages(sizes) < HUGETLB_PAGES_NEEDED:
+        found["hugetlb"] = (
+            f"fewer than {HUGETLB_PAGES_NEEDED} hugetlb pages: {setup} raise {hugetlb_pool(sizes)}/nr_hugepages"
+        )
+    if sizes.disk is None:
+        found["disk"] = "no writable directory on a real file system: name one with --scratch DIR"
+    if sizes.tmpfs is None:
+        found["tmpfs"] = "no writable directory on tmpfs: mount one at /dev/shm"
+    if not _has_guard_regions(sizes):
+        found["guard regions"] = "the kernel has no MADV_GUARD_INSTALL: it came with Linux 6.13"
+    if os.geteuid() != 0:
+        found["root"] = "only root may: run as root"
+    if not facts.soft_dirty:
+        found["soft-dirty"] = "the kernel is built without CONFIG_MEM_SOFT_DIRTY: boot one that has it"
+    return found
+
+
+@dataclass(frozen=True)
+class Host:
+    """The kernel under test, as far as tests have to know it."""
+
+    sizes: Sizes
+    facts: Facts
+    missing: dict[str, str]
+
+
+def find_host(scratch: Path | None = None) -> Host:
+    """All of the above. Raises CannotTest when nothing can be asked here."""
+    sizes = find_sizes(scratch)
+    facts = find_facts(sizes)
+    return Host(sizes, facts, missing(sizes, facts))

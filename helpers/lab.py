@@ -1,0 +1,256 @@
+"""Where a program runs: on the kernel and on the model side by side, every answer compared."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from helpers.host import Host
+from helpers.interface.native import SuiteError
+from helpers.interface.uapi import Category, PagemapBit, ScanFlag
+from helpers.kinds import Kind
+from helpers.model import Content, Model
+from helpers.operations import (
+    ROOM,
+    Advice,
+    Advise,
+    At,
+    Backing,
+    CloseUserfaultfd,
+    FileWrite,
+    Fork,
+    KernelWrite,
+    KillChild,
+    Map,
+    Move,
+    Operation,
+    Prot,
+    Protection,
+    PunchHole,
+    Read,
+    ReadPagemap,
+    ReadUsage,
+    Register,
+    Scan,
+    ScanResult,
+    Span,
+    Target,
+    Tracking,
+    Unmap,
+    Unregister,
+    Write,
+    WriteProtect,
+    as_span,
+    names_of,
+)
+
+#: The bits that tell a page's state; whether pagemap is right about the others is a test's business.
+STATE = PagemapBit.PRESENT | PagemapBit.SWAPPED | PagemapBit.GUARD
+
+
+def states_of(entries: tuple[PagemapBit, ...]) -> list[str]:
+    """The state of each page, runs of equal ones together."""
+    runs = itertools.groupby(names_of(entry & STATE) for entry in entries)
+    return [f"{len(list(run))} x {state}" for state, run in runs]
+
+
+Pages = int | tuple[int, int] | Span
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a program that ran, with both answers; None for operations that answer nothing."""
+
+    operation: Operation
+    expected: Any
+    observed: Any
+
+
+class KernelDiffers(AssertionError):
+    """The kernel answered otherwise than the contract says. A finding, unlike SuiteError."""
+
+
+class Lab:
+    """Runs operations one by one on a target and on the model.
+
+    Each method carries out the operation it is named after, on pages given as a number, a pair of start and
+    end, or a Span. Raises KernelDiffers as soon as the answers differ, with the whole story so far.
+    """
+
+    def __init__(self, host: Host, target: Target, model: Model | None = None, may_hang: bool = False) -> None:
+        self.host = host
+        self.facts = host.facts
+        self.target = target
+        self.model = model or Model(host.facts)
+        self.may_hang = may_hang
+        self.steps: list[Step] = []
+        self.memory: list[str] = []
+
+    def close(self) -> None:
+        self.target.close()
+
+    def do(self, operation: Operation) -> Any:
+        """Carries an operation out and returns what the kernel answers."""
+        __tracebackhide__ = True
+        if isinstance(operation, Scan):
+            self.refuse_to_hang(operation)
+        expected = operation.run(self.model)
+        observed = operation.run(self.target)
+        step = Step(operation, expected, observed)
+        self.steps.append(step)
+        if observed != expected:
+            from helpers.explain import difference
+
+            raise KernelDiffers(difference(self))
+        return observed
+
+    def refuse_to_hang(self, scan: Scan) -> None:
+        """Some kernels hang, and can't be killed, when an empty hugetlb page is to be protected by a scan."""
+        if self.may_hang or not scan.flags & ScanFlag.WP_MATCHING:
+            return
+        for number in scan.span.pages():
+            page = self.model.memory.get(number)
+            if page and page.backing.is_hugetlb and page.content is Content.NONE and not page.protected:
+                raise SuiteError(f"{scan}: protecting the empty hugetlb page {number} may hang the machine")
+
+    @property
+    def huge(self) -> int:
+        """Pages of a huge page."""
+        return self.facts.pages_per_huge_page
+
+    @property
+    def all(self) -> Category:
+        """Every category that the kernel knows."""
+        return self.facts.known
+
+    # --- Kinds of memory --------------------------------------------------------------------------------
+
+    def prepare(self, kind: Kind, start: int = 0, tracking: Tracking = Tracking.ASYNC, file: str = "file") -> Span:
+        """Memory of a kind, verified by pagemap and smaps to be what it says, then registered."""
+        __tracebackhide__ = True
+        span = kind.span(self.huge, start)
+        self.memory.append(f"{span}: {kind.name}, {kind.description}")
+        for operation in kind.operations(span, file):
+            self.do(operation)
+        self.verify(span)
+        if tracking is not Tracking.NONE:
+            self.register(span, tracking)
+        return span
+
+    def verify(self, span: Span, usage: bool = True) -> None:
+        """Raises SuiteError when the memory isn't what it should be by other witnesses than the scan.
+
+        smaps counts by mapping: with ``usage``, no mapping may reach out of the span.
+        """
+        questions: list[Operation] = [ReadPagemap(span)]
+        if usage and any(
+            page.huge or page.in_swap or page.content is Content.SWAPPED for page in self.model.pages(span)
+        ):
+            questions.append(ReadUsage(span))
+        for question in questions:
+            expected, found = question.run(self.model), question.run(self.target)
+            if isinstance(question, ReadPagemap):
+                expected, found = states_of(expected), states_of(found)
+            if expected != found:
+                raise SuiteError(f"the memory isn't what it should be: {question} says\n{found}, not\n{expected}")
+
+    # --- Operations -------------------------------------------------------------------------------------
+
+    def map(
+        self,
+        pages: Pages,
+        backing: Backing = Backing.ANON,
+        shared: bool = False,
+        prot: Prot = Prot.WRITE,
+        file: str = "",
+        file_page: int = 0,
+    ) -> Span:
+        span = as_span(pages)
+        name = file or ("file" if backing.has_file else "")
+        self.do(Map(span, backing, shared, prot, name, file_page))
+        return span
+
+    def unmap(self, pages: Pages) -> None:
+        self.do(Unmap(as_span(pages)))
+
+    def move(self, pages: Pages, to: int) -> None:
+        self.do(Move(as_span(pages), to))
+
+    def mprotect(self, pages: Pages, prot: Prot) -> None:
+        self.do(Protection(as_span(pages), prot))
+
+    def advise(self, pages: Pages, advice: Advice) -> None:
+        self.do(Advise(as_span(pages), advice))
+
+    def register(self, pages: Pages, tracking: Tracking = Tracking.ASYNC) -> None:
+        self.do(Register(as_span(pages), tracking))
+
+    def unregister(self, pages: Pages) -> None:
+        self.do(Unregister(as_span(pages)))
+
+    def close_userfaultfd(self) -> None:
+        self.do(CloseUserfaultfd())
+
+    def protect(self, pages: Pages) -> None:
+        self.do(WriteProtect(as_span(pages)))
+
+    def unprotect(self, pages: Pages) -> None:
+        self.do(WriteProtect(as_span(pages), protect=False))
+
+    def read(self, pages: Pages) -> None:
+        self.do(Read(as_span(pages)))
+
+    def write(self, pages: Pages) -> None:
+        self.do(Write(as_span(pages)))
+
+    def kernel_write(self, pages: Pages) -> None:
+        self.do(KernelWrite(as_span(pages)))
+
+    def file_write(self, pages: Pages, file: str = "file") -> None:
+        self.do(FileWrite(file, as_span(pages)))
+
+    def punch_hole(self, pages: Pages, file: str = "file") -> None:
+        self.do(PunchHole(file, as_span(pages)))
+
+    def fork(self) -> None:
+        self.do(Fork())
+
+    def kill_child(self) -> None:
+        self.do(KillChild())
+
+    def read_pagemap(self, pages: Pages) -> Any:
+        __tracebackhide__ = True
+        return self.do(ReadPagemap(as_span(pages)))
+
+    def scan(
+        self,
+        pages: Pages,
+        flags: ScanFlag = ScanFlag(0),
+        mask: Category = Category(0),
+        anyof: Category = Category(0),
+        inverted: Category = Category(0),
+        returned: Category | None = None,
+        max_pages: int = 0,
+        vec_len: int | None = ROOM,
+        process: str = "self",
+        raw: Mapping[str, int | At] | None = None,
+    ) -> ScanResult:
+        """PAGEMAP_SCAN. ``returned`` None: all categories that the kernel knows. ``raw``: as in Scan."""
+        __tracebackhide__ = True
+        wanted = self.all if returned is None else returned
+        operation = Scan(
+            as_span(pages),
+            flags,
+            mask,
+            anyof,
+            inverted,
+            wanted,
+            max_pages,
+            vec_len,
+            tuple((raw or {}).items()),
+            process,
+        )
+        result: ScanResult = self.do(operation)
+        return result
