@@ -1,0 +1,26 @@
+"""Options and plugins, nothing else."""
+
+import pytest
+
+pytest_plugins = [
+    "helpers.plugins.machine",
+    "helpers.plugins.labs",
+    "helpers.plugins.clauses",
+    "helpers.plugins.known_issues",
+    "helpers.plugins.verdict",
+    "helpers.plugins.report",
+]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance")
+    group.addoption("--no-machine-setup", action="store_true", help="leave swap, hugetlb and THP settings alone")
+    group.addoption("--scratch", metavar="DIR", help="a directory on a real file system for mapped files")
+    group.addoption("--dangerous", action="store_true", help="run tests that may hang a kernel with a known defect")
+    group.addoption("--exhaustive", action="store_true", help="masks: all bits the kernel knows, all return masks")
+    group.addoption(
+        "--stub",
+        metavar="NAME",
+        help="test a stub kernel instead of the running one: the model, or "
+        "the model with one thing broken (helpers/stubs.py)",
+    )

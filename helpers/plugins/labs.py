@@ -1,0 +1,63 @@
+"""Fixtures: where a test's program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from helpers.host import Host
+from helpers.kernel import Kernel
+from helpers.kinds import Kind
+from helpers.lab import Lab
+from helpers.operations import Target
+from helpers.plugins.machine import HOST
+
+LAB = pytest.StashKey[Lab]()
+
+
+@pytest.fixture(scope="session")
+def host(pytestconfig: pytest.Config) -> Host:
+    """The kernel under test, as far as tests have to know it."""
+    return pytestconfig.stash[HOST]
+
+
+def new_target(config: pytest.Config) -> Target:
+    """The kernel, or the stub that --stub names."""
+    from helpers import stubs
+
+    host, name = config.stash[HOST], config.getoption("stub")
+    return stubs.STUBS[name](host.facts) if name else Kernel(host.sizes)
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab with nothing in it yet; all that the test maps and opens is given back."""
+    config = request.config
+    found = Lab(config.stash[HOST], new_target(config), may_hang="may_hang" in request.node.keywords)
+    request.node.stash[LAB] = found
+    yield found
+    found.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes many hours isn't part of a run that didn't ask for it."""
+    if config.getoption("exhaustive"):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])
+    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what can't be asked here, with what is missing and how to get it."""
+    host = item.config.stash.get(HOST, None)
+    if host is None:
+        return
+    if item.get_closest_marker("may_hang") and not item.config.getoption("dangerous"):
+        pytest.skip("may hang or kill a kernel with a known defect: give --dangerous, best in a virtual machine")
+    if item.get_closest_marker("kernel_only") and item.config.getoption("stub"):
+        pytest.skip("asks for more than a stub kernel has: run on a kernel")
+    for value in getattr(getattr(item, "callspec", None), "params", {}).values():
+        for need in value.needs if isinstance(value, Kind) else ():
+            if need in host.missing:
+                pytest.skip(host.missing[need])

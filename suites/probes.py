@@ -1,0 +1,80 @@
+"""Short programs that tell whether a kernel has a known defect: they differ from the contract if it has."""
+
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kinds import BY_NAME
+from helpers.lab import Lab
+from helpers.operations import Advice, At
+
+WRITTEN = Category.WRITTEN
+WP = ScanFlag.WP_MATCHING
+
+
+def protect_without_vec_ignores_masks(lab: Lab) -> None:
+    span = lab.map((0, 2))
+    lab.register(span)
+    lab.write(0)
+    lab.scan(span, WP, mask=WRITTEN | Category.PRESENT, vec_len=None)
+    lab.scan(span)
+
+
+def walk_end_is_end_after_eperm(lab: Lab) -> None:
+    span = lab.map((0, 2))
+    lab.register(0)
+    lab.scan(span, ScanFlag.CHECK_WPASYNC)
+
+
+def fault_on_vec_leaves_pages_protected(lab: Lab) -> None:
+    lab.map((0, 2))
+    lab.register((0, 2))
+    lab.write((0, 2))
+    lab.scan((0, 2), WP, mask=WRITTEN, raw={"vec": At(9)})
+    lab.scan((0, 2))
+
+
+def writeprotect_passes_over_guards(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["anon-guard"])
+    lab.protect(span)
+    lab.scan(span)
+
+
+def walk_goes_on_behind_a_partial_hugetlb_page(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["hugetlb-shared"])
+    lab.scan(span, WP, mask=WRITTEN, max_pages=lab.huge // 2)
+
+
+def walk_end_is_stale_after_a_split(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["thp"])
+    lab.scan(span, WP, mask=WRITTEN | Category.HUGE, max_pages=3)
+
+
+def split_breaks_merging(lab: Lab) -> None:
+    lab.map((lab.huge - 1, lab.huge))
+    lab.register((lab.huge - 1, lab.huge))
+    lab.write(lab.huge - 1)
+    lab.prepare(BY_NAME["thp"], start=lab.huge)
+    lab.scan((lab.huge - 1, lab.huge + 3), WP, mask=WRITTEN)
+
+
+def dropped_anonymous_hugetlb_stays_protected(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["hugetlb-private"])
+    lab.protect(span)
+    lab.advise(span, Advice.DONTNEED)
+    lab.scan(span)
+
+
+def pagemap_calls_the_huge_zero_page_a_file(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["thp-zero"])
+    lab.read_pagemap(span)
+
+
+def written_hugetlb_is_forgotten_when_dropped(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["hugetlb-shared"])
+    lab.advise(span, Advice.DONTNEED)
+    lab.scan(span)
+
+
+def punched_page_stays_protected(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["memfd-shared"])
+    lab.protect(span)
+    lab.punch_hole((2, 4))
+    lab.scan(span)

@@ -1,0 +1,283 @@
+"""Categories: each present where it must be, absent where it mustn't, for every kind of memory."""
+
+import pytest
+
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kinds import BY_NAME, KINDS, Kind
+from helpers.lab import Lab
+from helpers.operations import Advice, Backing, Prot, Region, Tracking
+
+C = Category
+ALLOWED = C.WPALLOWED | C.WRITTEN
+
+#: What pages of each kind are when they are registered and were never protected.
+EXPECTED = {
+    "anon": ALLOWED | C.PRESENT,
+    "anon-unpopulated": ALLOWED,
+    "anon-zero": ALLOWED | C.PRESENT | C.PFNZERO,
+    "anon-swapped": ALLOWED | C.SWAPPED,
+    "anon-prot-none": ALLOWED | C.PRESENT,
+    "anon-guard": ALLOWED | C.SWAPPED | C.GUARD,
+    "shmem": ALLOWED | C.PRESENT | C.FILE,
+    "shmem-unpopulated": ALLOWED,
+    "shmem-swapped": ALLOWED,
+    "file-unpopulated": ALLOWED,
+    "thp": ALLOWED | C.PRESENT | C.HUGE,
+    "thp-several": ALLOWED | C.PRESENT | C.HUGE,
+    "thp-zero": ALLOWED | C.PRESENT | C.HUGE | C.PFNZERO,
+    "hugetlb-private": ALLOWED | C.PRESENT | C.HUGE,
+    "hugetlb-shared": ALLOWED | C.PRESENT | C.HUGE | C.FILE,
+    "hugetlb-memfd": ALLOWED | C.PRESENT | C.HUGE | C.FILE,
+    "hugetlb-memfd-private": ALLOWED | C.PRESENT | C.HUGE,
+}
+for _file in ("memfd", "tmpfs", "file"):
+    EXPECTED[f"{_file}-shared"] = EXPECTED[f"{_file}-private"] = ALLOWED | C.PRESENT | C.FILE
+    EXPECTED[f"{_file}-private-copied"] = ALLOWED | C.PRESENT
+
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
+accessible = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_accessible], ids=str)
+
+
+def whole(lab: Lab, kind: Kind, categories: Category) -> tuple[Region, ...]:
+    span = kind.span(lab.huge)
+    soft_dirty = C.SOFT_DIRTY if lab.facts.soft_dirty else C(0)
+    return (Region(span.start, span.end, (categories | soft_dirty) & lab.all),)
+
+
+@pytest.mark.clause("categories", "written-from-registration")
+@every_kind
+def test_registered_memory_has_exactly_the_categories_of_its_kind(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    assert lab.scan(span).regions == whole(lab, kind, EXPECTED[kind.name])
+
+
+@pytest.mark.clause("categories", "written-since-protected")
+@every_kind
+def test_memory_protected_by_a_scan_is_not_written(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.scan(span)
+
+
+@pytest.mark.clause("categories", "protect-both-ways")
+@every_kind
+def test_memory_protected_by_uffdio_writeprotect_is_not_written(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    lab.protect(span)
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.scan(span)
+
+
+@pytest.mark.clause("wpallowed", "written-outside")
+@pytest.mark.parametrize(
+    ("kind", "tracking"),
+    [(kind, Tracking.NONE) for kind in KINDS if kind.is_populated]
+    + [(kind, Tracking.SYNC) for kind in KINDS if kind.backing is not Backing.FILE],
+    ids=lambda value: getattr(value, "name", "").lower(),
+)
+def test_memory_without_asynchronous_tracking_is_not_wpallowed(lab: Lab, kind: Kind, tracking: Tracking) -> None:
+    span = lab.prepare(kind, tracking=tracking)
+    found = lab.scan(span)
+    assert all(C.WPALLOWED not in region.categories for region in found.regions)
+    assert lab.scan(span, mask=C.WPALLOWED).regions == ()
+
+
+@pytest.mark.clause("categories")
+@pytest.mark.parametrize("category", list(Category), ids=lambda category: category.name)
+@every_kind
+def test_each_category_is_reported_alone_when_only_it_is_asked_for(lab: Lab, kind: Kind, category: C) -> None:
+    if category not in lab.all:
+        pytest.skip(f"the kernel doesn't know {category.name}: scan on a kernel that accepts the bit")
+    span = lab.prepare(kind)
+    wanted = whole(lab, kind, EXPECTED[kind.name])[0].categories & category
+    assert {region.categories for region in lab.scan(span, returned=category).regions} == {wanted}
+    assert bool(lab.scan(span, mask=category, returned=category).regions) == bool(wanted)
+
+
+@pytest.mark.clause("written-since-protected", "read-is-not-write")
+@accessible
+def test_reading_protected_memory_does_not_make_it_written(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    lab.protect(span)
+    lab.read(span)
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.scan(span)
+
+
+@pytest.mark.clause("written-since-protected", "huge-may-report-more")
+@accessible
+def test_writing_a_protected_page_makes_it_written(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    lab.protect(span)
+    lab.write(span.start + 1)
+    found = lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions
+    assert any(region.start <= span.start + 1 < region.end for region in found)
+    if not kind.is_huge:
+        assert found == (Region(span.start + 1, span.start + 2, C.WRITTEN),)
+    lab.scan(span)
+
+
+@pytest.mark.clause("written-since-protected")
+@accessible
+def test_a_write_by_the_kernel_makes_a_page_written(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    lab.protect(span)
+    lab.kernel_write(span.start)
+    assert lab.scan(span, mask=C.WRITTEN).regions[0].start == span.start
+    lab.scan(span)
+
+
+def _can(kind: Kind, advice: Advice) -> bool:
+    private_anonymous = kind.backing is Backing.ANON and not kind.shared
+    match advice:
+        case Advice.FREE | Advice.GUARD_INSTALL:
+            return private_anonymous
+        case Advice.PAGEOUT:
+            return not kind.backing.is_hugetlb and "zero" not in kind.name
+        case Advice.COLD | Advice.GUARD_REMOVE:
+            return not kind.backing.is_hugetlb
+        case Advice.COLLAPSE | Advice.HUGEPAGE:
+            return False
+    return True
+
+
+ADVISED = [(kind, advice) for kind in KINDS for advice in Advice if _can(kind, advice)]
+_NEEDS = {Advice.GUARD_INSTALL: "guard regions", Advice.GUARD_REMOVE: "guard regions", Advice.PAGEOUT: "swap"}
+
+
+@pytest.mark.clause("advice-dontneed", "advice-pageout", "advice-free", "advice-guard")
+@pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
+@pytest.mark.parametrize(("kind", "advice"), ADVISED, ids=lambda value: getattr(value, "name", str(value)).lower())
+def test_categories_after_madvise_and_after_coming_back(lab: Lab, kind: Kind, advice: Advice, protected: bool) -> None:
+    if (need := _NEEDS.get(advice, "")) in lab.host.missing:
+        pytest.skip(lab.host.missing[need])
+    span = lab.prepare(kind)
+    if protected:
+        lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    before = lab.scan(span, mask=C.WRITTEN).regions
+    lab.advise(span, advice)
+    after = lab.scan(span).regions
+    if not protected and not kind.backing.is_hugetlb:
+        assert before and all(C.WRITTEN in region.categories for region in after)
+    if kind.is_accessible and advice is not Advice.GUARD_INSTALL:
+        lab.read(span)
+        lab.scan(span)
+        if protected or kind.name != "thp-zero":
+            lab.write(span.start)
+            assert lab.scan(span, mask=C.WRITTEN).regions[0].start == span.start
+
+
+@pytest.mark.clause("advice-dontneed")
+def test_dropping_anonymous_memory_is_writing_to_it(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["anon"])
+    lab.protect(span)
+    lab.advise((2, 4), Advice.DONTNEED)
+    assert lab.scan(span, mask=C.WRITTEN).regions == (Region(2, 4, lab.scan(2).regions[0].categories),)
+
+
+@pytest.mark.clause("advice-dontneed")
+def test_dropping_private_hugetlb_memory_is_writing_to_it(lab: Lab) -> None:
+    if "hugetlb" in lab.host.missing:
+        pytest.skip(lab.host.missing["hugetlb"])
+    span = lab.prepare(BY_NAME["hugetlb-private"])
+    lab.protect(span)
+    lab.advise(span, Advice.DONTNEED)
+    assert lab.scan(span, mask=C.WRITTEN).regions
+
+
+@pytest.mark.clause("advice-guard")
+@pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
+def test_a_guard_region_comes_and_goes(lab: Lab, protected: bool) -> None:
+    if "guard regions" in lab.host.missing:
+        pytest.skip(lab.host.missing["guard regions"])
+    span = lab.prepare(BY_NAME["anon"])
+    if protected:
+        lab.protect(span)
+    lab.advise((2, 5), Advice.GUARD_INSTALL)
+    lab.scan(span)
+    if C.GUARD in lab.all:
+        assert lab.scan(span, mask=C.GUARD, returned=C.GUARD).regions == (Region(2, 5, C.GUARD),)
+    lab.advise((2, 5), Advice.GUARD_REMOVE)
+    assert lab.scan((2, 5), mask=C.WRITTEN).regions == (Region(2, 5, lab.scan(2).regions[0].categories),)
+
+
+@pytest.mark.clause("mprotect")
+@pytest.mark.parametrize("prot", list(Prot), ids=lambda prot: prot.name.lower())
+@accessible
+def test_mprotect_changes_no_category(lab: Lab, kind: Kind, prot: Prot) -> None:
+    span = lab.prepare(kind)
+    lab.protect(span)
+    before = lab.scan(span).regions
+    lab.mprotect(span, prot)
+    assert lab.scan(span).regions == before
+    lab.mprotect(span, Prot.WRITE)
+    lab.write(span.start)
+    lab.scan(span)
+
+
+@pytest.mark.clause("hole-punch")
+@pytest.mark.parametrize("name", ["memfd-shared", "tmpfs-shared", "file-shared"])
+def test_a_page_punched_out_of_a_file_is_written(lab: Lab, name: str) -> None:
+    kind = BY_NAME[name]
+    span = lab.prepare(kind)
+    lab.protect(span)
+    lab.punch_hole((2, 4))
+    assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(2, 4, C.WRITTEN),)
+    lab.read(span)
+    lab.scan(span)
+
+
+@pytest.mark.clause("other-mappings")
+def test_writes_past_the_mapping_are_not_recorded_in_it(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["memfd-shared"])
+    lab.map((16, 24), Backing.MEMFD, shared=True, file="file")
+    lab.protect(span)
+    lab.write((16, 20))
+    lab.file_write((4, 6))
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+
+
+@pytest.mark.clause("unregister")
+@pytest.mark.parametrize("close", [False, True], ids=["unregister", "close"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_populated], ids=str)
+def test_protection_ends_with_the_registration(lab: Lab, kind: Kind, close: bool) -> None:
+    span = lab.prepare(kind)
+    lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    if close:
+        lab.close_userfaultfd()
+    else:
+        lab.unregister(span)
+    assert lab.scan(span, mask=C.WPALLOWED).regions == ()
+    lab.scan(span)
+
+
+@pytest.mark.clause("remap", "fork")
+@pytest.mark.parametrize("name", ["anon", "anon-swapped"])
+def test_memory_is_not_tracked_after_mremap_nor_in_a_child(lab: Lab, name: str) -> None:
+    if any(need in lab.host.missing for need in BY_NAME[name].needs):
+        pytest.skip(lab.host.missing["swap"])
+    span = lab.prepare(BY_NAME[name])
+    lab.protect(span)
+    lab.fork()
+    assert lab.scan(span, mask=C.WPALLOWED, process="child").regions == ()
+    lab.scan(span, process="child")
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.move(span, 64)
+    assert lab.scan((64, 72), mask=C.WPALLOWED).regions == ()
+    lab.scan((0, 72))
+
+
+@pytest.mark.clause("vma-merging")
+def test_written_survives_splitting_and_merging_of_mappings(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["anon"])
+    lab.protect(span)
+    lab.write(3)
+    lab.mprotect((2, 5), Prot.READ)
+    lab.mprotect((2, 5), Prot.WRITE)
+    lab.map((8, 12))
+    lab.register((8, 12))
+    assert lab.scan((0, 12), mask=C.WRITTEN, returned=C.WRITTEN).regions == (
+        Region(3, 4, C.WRITTEN),
+        Region(8, 12, C.WRITTEN),
+    )

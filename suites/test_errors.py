@@ -1,0 +1,207 @@
+"""Bad input: the exact errno, and for errors of the argument nothing done."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.interface.native import MACHINE, ffi, lib
+from helpers.interface.uapi import PM_SCAN_ARG_FIELDS, Category, ScanFlag
+from helpers.kernel import Kernel
+from helpers.lab import Lab
+from helpers.operations import At, Prot, Scan
+
+WRITTEN = Category.WRITTEN
+WP = ScanFlag.WP_MATCHING
+TOP = 1 << 64
+GAP, READ_ONLY = At(40), At(20)
+
+#: Fields, each with wrong values, and the errno that is due.
+WRONG: list[tuple[str, Any, int]] = [
+    *((f"size-{size}", {"size": size}, errno.EINVAL) for size in (0, 1, 8, 95, 97, 104, 1 << 32, TOP - 1)),
+    *((f"flags-bit-{bit}", {"flags": 1 << bit}, errno.EINVAL) for bit in (2, 3, 7, 31, 32, 63)),
+    *((f"flags-bit-{bit}-with-known", {"flags": 3 | 1 << bit}, errno.EINVAL) for bit in (2, 63)),
+    *(
+        (f"{mask}-bit-{bit}", {mask: 1 << bit}, errno.EINVAL)
+        for mask in ("category_inverted", "category_mask", "category_anyof_mask", "return_mask")
+        for bit in (12, 31, 32, 63)
+    ),
+    *((f"start-unaligned-{offset}", {"start": At(0, offset)}, errno.EINVAL) for offset in (1, 8, 2048, 4095)),
+    ("end-before-start", {"start": At(4), "end": At(2)}, errno.EFAULT),
+    ("end-zero", {"end": 0}, errno.EFAULT),
+    ("end-of-the-kernel", {"end": TOP - 4096}, errno.EFAULT),
+    ("start-of-the-kernel", {"start": TOP - (1 << 20), "end": TOP - 4096}, errno.EFAULT),
+    ("vec-null-with-length", {"vec": 0, "vec_len": 1}, errno.EINVAL),
+    ("vec-null-with-huge-length", {"vec": 0, "vec_len": TOP - 1}, errno.EINVAL),
+    ("vec-of-the-kernel", {"vec": TOP - 4096, "vec_len": 1}, errno.EFAULT),
+    *((f"vec_len-2^{power}", {"vec_len": 1 << power}, errno.EFAULT) for power in (60, 61, 62, 63)),
+    ("vec_len-max", {"vec_len": TOP - 1}, errno.EFAULT),
+    ("arg-nowhere", {"arg": GAP}, errno.EFAULT),
+    ("arg-null", {"arg": 0}, errno.EFAULT),
+    ("arg-of-the-kernel", {"arg": TOP - 4096}, errno.EFAULT),
+    # Two things wrong: the one that is checked first.
+    ("size-before-flags", {"size": 0, "flags": 4, "vec": TOP - 4096}, errno.EINVAL),
+    ("alignment-before-range", {"start": At(4, 1), "end": At(2)}, errno.EINVAL),
+    ("range-before-vec", {"start": At(4), "end": At(2), "vec": 0, "vec_len": 3}, errno.EFAULT),
+]
+WRONG_VEC = [("vec-nowhere", GAP), ("vec-read-only", READ_ONLY)]
+
+
+def written_memory(lab: Lab) -> None:
+    lab.map((0, 4))
+    lab.register((0, 4))
+    lab.write((0, 4))
+    lab.map((20, 21), prot=Prot.READ)
+
+
+@pytest.mark.clause("errors", "error-does-nothing")
+@pytest.mark.parametrize(("fields", "due"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_a_wrong_argument_is_refused_and_does_nothing(lab: Lab, fields: dict[str, int | At], due: int) -> None:
+    written_memory(lab)
+    found = lab.scan((0, 4), WP, mask=WRITTEN, raw=fields)
+    assert found == (-due, (), None)
+    assert lab.scan((0, 4), mask=WRITTEN).regions[0][:2] == (0, 4)
+
+
+@pytest.mark.clause("errors")
+@pytest.mark.parametrize("bit", range(64))
+@pytest.mark.parametrize("mask", ["category_inverted", "category_mask", "category_anyof_mask", "return_mask"])
+def test_exactly_the_known_categories_are_accepted(lab: Lab, mask: str, bit: int) -> None:
+    lab.map((0, 1))
+    lab.write(0)
+    due = 0 if 1 << bit & lab.all else -errno.EINVAL
+    assert min(lab.scan(0, returned=Category(0), raw={mask: 1 << bit}).result, 0) == due
+
+
+@pytest.mark.clause("errors", "undelivered")
+@pytest.mark.parametrize("flags", [ScanFlag(0), WP], ids=["get", "wp"])
+@pytest.mark.parametrize("place", [case[1] for case in WRONG_VEC], ids=[case[0] for case in WRONG_VEC])
+def test_a_report_that_cannot_be_delivered_is_efault_and_loses_nothing(lab: Lab, place: At, flags: ScanFlag) -> None:
+    written_memory(lab)
+    assert lab.scan((0, 4), flags, mask=WRITTEN, raw={"vec": place}).result == -errno.EFAULT
+    assert lab.scan((0, 4), mask=WRITTEN).regions[0][:2] == (0, 4)
+
+
+@pytest.mark.clause("errors")
+@pytest.mark.parametrize("place", [case[1] for case in WRONG_VEC], ids=[case[0] for case in WRONG_VEC])
+def test_a_vec_that_is_not_needed_may_be_anywhere(lab: Lab, place: At) -> None:
+    written_memory(lab)
+    lab.protect((0, 4))
+    assert lab.scan((0, 4), mask=WRITTEN, raw={"vec": place}).result == 0
+
+
+@pytest.mark.clause("range")
+@pytest.mark.parametrize("offset", [1, 100, 4095])
+def test_end_is_rounded_up(lab: Lab, offset: int) -> None:
+    lab.write(lab.map((0, 4)))
+    found = lab.scan((0, 4), raw={"end": At(2, offset)})
+    assert (found.regions[0][:2], found.walk_end) == ((0, 3), 3)
+
+
+@pytest.mark.clause("range")
+def test_an_empty_range_is_scanned_at_once(lab: Lab) -> None:
+    lab.write(lab.map((0, 4)))
+    assert lab.scan((2, 2)) == (0, (), 2)
+
+
+@pytest.mark.clause("range")
+def test_the_input_value_of_walk_end_is_ignored(lab: Lab) -> None:
+    lab.write(lab.map((0, 4)))
+    assert lab.scan((0, 4), raw={"walk_end": At(2)}).walk_end == 4
+
+
+@pytest.mark.clause("errors")
+@pytest.mark.parametrize("number", [15, 18, 0])
+def test_another_ioctl_number_is_refused(lab: Lab, number: int) -> None:
+    lab.map((0, 4))
+    request = MACHINE["PAGEMAP_SCAN"] & ~0xFF | number
+    assert lab.scan((0, 4), raw={"request": request}).result == -errno.EINVAL
+
+
+def scan_file(path: str, flags: int = os.O_RDONLY) -> int:
+    """The result of an empty scan on any file."""
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        arg = ffi.new("struct pm_scan_arg *", {"size": 8 * len(PM_SCAN_ARG_FIELDS)})
+        return int(lib.native_ioctl(fd, MACHINE["PAGEMAP_SCAN"], arg))
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.kernel_only
+@pytest.mark.clause("errors")
+@pytest.mark.parametrize("path", ["/proc/self/maps", "/proc/self/status", "/dev/null"])
+def test_another_file_does_not_know_the_ioctl(path: str) -> None:
+    assert scan_file(path) in (-errno.ENOTTY, -errno.EINVAL)
+
+
+@pytest.mark.kernel_only
+@pytest.mark.clause("errors")
+def test_a_pagemap_that_is_open_for_reading_may_be_scanned() -> None:
+    assert scan_file("/proc/self/pagemap") == 0
+
+
+@pytest.mark.kernel_only
+@pytest.mark.clause("dead-process")
+def test_a_process_that_is_gone_has_nothing_to_report(lab: Lab) -> None:
+    span = lab.map((0, 4))
+    lab.write(span)
+    lab.fork()
+    assert lab.scan(span, process="child").result == 1
+    lab.kill_child()
+    found = lab.target.scan(Scan(span, process="child"))
+    assert found.result in (0, -errno.ESRCH)
+    assert found.regions == ()
+
+
+@pytest.mark.kernel_only
+@pytest.mark.clause("other-process")
+def test_a_process_of_another_user_is_not_to_be_scanned(lab: Lab) -> None:
+    if "root" in lab.host.missing:
+        pytest.skip(lab.host.missing["root"])
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            os.open(f"/proc/{parent}/pagemap", os.O_RDONLY)
+        except OSError as refused:
+            os._exit(refused.errno or 99)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (errno.EACCES, errno.EPERM)
+
+
+@pytest.mark.kernel_only
+@pytest.mark.clause("pfnmap")
+def test_a_pfnmap_mapping_reports_nothing() -> None:
+    lines = [
+        line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.rstrip().endswith("[vvar]")
+    ]
+    if not lines:
+        pytest.skip("there is no vvar mapping: run on an architecture that has one")
+    start, end = (int(part, 16) for part in lines[0][0].split("-"))
+    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    vec = ffi.new("struct page_region[16]")
+    arg = ffi.new(
+        "struct pm_scan_arg *",
+        {"size": 96, "start": start, "end": end, "vec": int(ffi.cast("uintptr_t", vec)), "vec_len": 16},
+    )
+    try:
+        assert lib.native_ioctl(pagemap, MACHINE["PAGEMAP_SCAN"], arg) == 0
+        assert arg.walk_end == end
+    finally:
+        os.close(pagemap)
+
+
+@pytest.mark.clause("undelivered")
+def test_an_argument_in_read_only_memory_is_efault_and_loses_nothing(lab: Lab) -> None:
+    written_memory(lab)
+    if isinstance(lab.target, Kernel):
+        lab.read(20)
+    assert lab.scan((0, 4), WP, mask=WRITTEN, vec_len=None, raw={"arg": READ_ONLY}).result == -errno.EFAULT
+    assert lab.scan((0, 4), mask=WRITTEN).regions[0][:2] == (0, 4)

@@ -1,0 +1,72 @@
+"""Selection: every combination of the three masks."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from helpers import masks
+from helpers.host import Host
+from helpers.interface.uapi import Category, category
+from helpers.lab import Lab
+from helpers.operations import Region
+from helpers.plugins.labs import new_target
+from helpers.plugins.verdict import COMBINATIONS
+
+#: Bits 0 to 7 are in every default run.
+BITS = 8
+CHUNKS = 32
+CHUNK = (1 << 3 * BITS) // CHUNKS
+
+
+@pytest.fixture(scope="module")
+def mosaic(pytestconfig: pytest.Config, host: Host) -> Iterator[masks.Mosaic]:
+    """Memory that holds every set of categories side by side."""
+    lab = Lab(host, new_target(pytestconfig))
+    yield masks.build(lab)
+    lab.close()
+
+
+@pytest.mark.clause("selection", "output")
+@pytest.mark.parametrize("returned", ["written", "all"])
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_mask_combination_selects_by_the_rule(
+    mosaic: masks.Mosaic, chunk: int, returned: str, record_property: Callable[[str, object], None]
+) -> None:
+    stride = masks.stride_for(mosaic, BITS)
+    wanted = Category.WRITTEN if returned == "written" else mosaic.lab.all
+    proven = masks.prove(mosaic, chunk * CHUNK + chunk % stride, CHUNK // stride, stride, BITS, wanted)
+    record_property(COMBINATIONS, proven)
+    assert proven == CHUNK // stride > 0
+
+
+@pytest.mark.clause("selection")
+def test_the_memory_holds_many_sets_of_categories(mosaic: masks.Mosaic) -> None:
+    assert len({run.categories for run in mosaic.runs}) >= 14
+
+
+@pytest.mark.clause("selection", "output")
+@pytest.mark.exhaustive
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("chunk", range(256))
+def test_exhaustive_masks(mosaic: masks.Mosaic, chunk: int, record_property: Callable[[str, object], None]) -> None:
+    bits = mosaic.lab.all.bit_length()
+    size = (1 << 3 * bits) // 256
+    proven = sum(masks.prove(mosaic, chunk * size, size, 1, bits, category(returned)) for returned in range(1 << bits))
+    record_property(COMBINATIONS, proven)
+
+
+@pytest.mark.clause("selection")
+def test_no_mask_matches_every_page(lab: Lab) -> None:
+    lab.map((0, 4))
+    assert lab.scan((0, 4), returned=Category(0)).regions == (Region(0, 4, Category(0)),)
+
+
+@pytest.mark.clause("selection")
+@pytest.mark.parametrize("inverted", list(Category)[:8], ids=lambda bit: bit.name)
+def test_an_inverted_bit_that_is_in_no_mask_changes_nothing(lab: Lab, inverted: Category) -> None:
+    span = lab.map((0, 4))
+    lab.register(span)
+    lab.write(1)
+    plain = lab.scan(span, mask=Category.WRITTEN)
+    other = inverted & ~Category.WRITTEN
+    assert lab.scan(span, mask=Category.WRITTEN, inverted=other).regions == plain.regions

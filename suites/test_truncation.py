@@ -1,0 +1,233 @@
+"""Truncation: vec_len, max_pages, walk_end, and coming back for the rest."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kinds import BY_NAME, Kind
+from helpers.lab import Lab
+from helpers.operations import Backing, Region, Span
+
+WRITTEN = Category.WRITTEN
+WP = ScanFlag.WP_MATCHING
+PAGES = 8
+BLOCKS = 16
+
+
+def runs(pattern: int, pages: int = PAGES) -> Iterator[Span]:
+    """The written pages of a pattern, neighbours together."""
+    start = None
+    for page in range(pages + 1):
+        bit = page < pages and pattern >> page & 1
+        if bit and start is None:
+            start = page
+        elif not bit and start is not None:
+            yield Span(start, page)
+            start = None
+
+
+def lay(lab: Lab, pattern: int) -> None:
+    lab.protect((0, PAGES))
+    for run in runs(pattern):
+        lab.write(run)
+
+
+def resumed(lab: Lab, span: Span, **limits: object) -> list[int]:
+    """Every page reported by a scan and those that go on from its walk_end, in order."""
+    pages: list[int] = []
+    start = span.start
+    while True:
+        found = lab.scan((start, span.end), **limits)  # type: ignore[arg-type]
+        pages += [page for region in found.regions for page in range(region.start, region.end)]
+        if found.walk_end == span.end:
+            return pages
+        assert found.walk_end is not None and found.walk_end > start, "no progress"
+        start = int(found.walk_end)
+
+
+@pytest.mark.clause("vec-len", "max-pages", "walk-end", "resume")
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_small_scope_get(lab: Lab, block: int) -> None:
+    span = lab.map((0, PAGES))
+    lab.register(span)
+    lab.protect(span)
+    kept = len(lab.steps)
+    for pattern in range(block, 1 << PAGES, BLOCKS):
+        del lab.steps[kept:]
+        lay(lab, pattern)
+        laid = len(lab.steps)
+        written = [page for page in range(PAGES) if pattern >> page & 1]
+        for max_pages in range(10):
+            for vec_len in range(1, 10):
+                del lab.steps[laid:]
+                limits = {"mask": WRITTEN, "returned": WRITTEN, "max_pages": max_pages, "vec_len": vec_len}
+                assert resumed(lab, span, **limits) == written
+
+
+@pytest.mark.clause("vec-len", "max-pages", "walk-end", "resume", "protect-reported")
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_small_scope_get_and_protect(lab: Lab, block: int) -> None:
+    span = lab.map((0, PAGES))
+    lab.register(span)
+    lab.protect(span)
+    kept = len(lab.steps)
+    for pattern in range(block, 1 << PAGES, BLOCKS):
+        written = [page for page in range(PAGES) if pattern >> page & 1]
+        for max_pages in range(10):
+            for vec_len in range(1, 10):
+                del lab.steps[kept:]
+                lay(lab, pattern)
+                limits = {"mask": WRITTEN, "returned": WRITTEN, "max_pages": max_pages, "vec_len": vec_len}
+                first = lab.scan(span, WP, **limits)  # type: ignore[arg-type]
+                reported = [page for region in first.regions for page in range(region.start, region.end)]
+                left = [page for region in lab.scan(span, mask=WRITTEN).regions for page in range(*region[:2])]
+                assert sorted(reported + left) == written
+                start = int(first.walk_end or 0)
+                rest = resumed(lab, Span(start, PAGES), flags=WP, **limits) if start < PAGES else []
+                assert reported + rest == written
+
+
+@pytest.mark.clause("vec-len", "max-pages", "walk-end", "resume", "protect-reported")
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("pages", [300, 1500])
+def test_random_patterns_on_many_pages(lab: Lab, pages: int, seed: int) -> None:
+    dice = random.Random(seed * 10_000 + pages)
+    span = lab.map((0, pages))
+    lab.register(span)
+    lab.protect(span)
+    pattern = dice.getrandbits(pages) & (dice.getrandbits(pages) if seed % 2 else -1)
+    written = [page for page in range(pages) if pattern >> page & 1]
+    for run in runs(pattern, pages):
+        lab.write(run)
+    for vec_len in (1, 3, 64, 511, 512, 513, 4000):
+        limits = {
+            "mask": WRITTEN,
+            "returned": WRITTEN,
+            "vec_len": vec_len,
+            "max_pages": dice.choice([0, 7, 600]),
+        }
+        assert resumed(lab, span, **limits) == written
+    assert resumed(lab, span, flags=WP, mask=WRITTEN, vec_len=dice.choice([1, 5, 600])) == written
+    assert lab.scan(span, mask=WRITTEN).regions == ()
+
+
+@pytest.mark.clause("walk-end", "gaps", "resume")
+@pytest.mark.parametrize("vec_len", [1, 2, 3, 9])
+@pytest.mark.parametrize("max_pages", [0, 1, 3, 5])
+def test_several_mappings_with_gaps_between(lab: Lab, vec_len: int, max_pages: int) -> None:
+    parts = [(0, 3), (5, 6), (6, 9), (20, 24)]
+    for number, part in enumerate(parts):
+        lab.map(
+            part,
+            Backing.MEMFD if number % 2 else Backing.ANON,
+            shared=number % 2 == 1,
+            file=f"f{number}" * (number % 2),
+        )
+        lab.register(part)
+        lab.write(part)
+    pages = [page for part in parts for page in range(*part)]
+    assert resumed(lab, Span(0, 30), vec_len=vec_len, max_pages=max_pages) == pages
+    assert resumed(lab, Span(0, 30), vec_len=vec_len, max_pages=max_pages, flags=WP, mask=WRITTEN) == pages
+    assert lab.scan((0, 30), mask=WRITTEN).regions == ()
+
+
+HUGE_KINDS = [
+    BY_NAME[name] for name in ("thp", "thp-several", "thp-zero", "hugetlb-private", "hugetlb-shared", "hugetlb-memfd")
+]
+huge_kinds = pytest.mark.parametrize("kind", HUGE_KINDS, ids=str)
+
+
+def limits_of(lab: Lab) -> list[int]:
+    return [1, 3, lab.huge // 2, lab.huge - 1, lab.huge, lab.huge + 1]
+
+
+@pytest.mark.clause("max-pages", "walk-end", "resume", "huge-cut")
+@huge_kinds
+def test_huge_pages_are_cut_by_max_pages_and_resumed(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    for max_pages in limits_of(lab)[2:]:
+        assert resumed(lab, span, max_pages=max_pages) == list(span.pages())
+
+
+@pytest.mark.clause("huge-cut")
+@pytest.mark.parametrize(("skip", "length"), [(1, 5), (3, 600), (0, 7), (500, 12), (511, 2)])
+@huge_kinds
+def test_a_range_begins_or_ends_inside_a_huge_page(lab: Lab, kind: Kind, skip: int, length: int) -> None:
+    span = lab.prepare(kind)
+    part = Span(span.start + skip, min(span.start + skip + length, span.end))
+    assert [region[:2] for region in lab.scan(part).regions] == [tuple(part)]
+
+
+@pytest.mark.clause("protect-reported", "huge-split", "resume")
+@pytest.mark.parametrize("max_pages", [1, 3, 256, 511, 512, 513])
+@pytest.mark.parametrize("name", ["thp", "thp-several", "thp-zero"])
+def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, max_pages: int) -> None:
+    if any(need in lab.host.missing for need in BY_NAME[name].needs):
+        pytest.skip(lab.host.missing["thp"])
+    span = lab.prepare(BY_NAME[name])
+    start = span.start
+    for _ in range(4):
+        found = lab.scan((start, span.end), WP, mask=WRITTEN, returned=WRITTEN, max_pages=max_pages)
+        lab.scan(span)
+        start = int(found.walk_end or 0)
+        if start == span.end:
+            break
+    assert lab.scan((span.start, start), mask=WRITTEN).regions == ()
+
+
+@pytest.mark.clause("huge-split")
+@pytest.mark.parametrize(("skip", "length"), [(1, 5), (3, 600), (0, 7), (500, 12)])
+@pytest.mark.parametrize("name", ["thp", "thp-several", "thp-zero"])
+def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(
+    lab: Lab, name: str, skip: int, length: int
+) -> None:
+    if any(need in lab.host.missing for need in BY_NAME[name].needs):
+        pytest.skip(lab.host.missing["thp"])
+    span = lab.prepare(BY_NAME[name])
+    part = Span(span.start + skip, min(span.start + skip + length, span.end))
+    found = lab.scan(part, WP, mask=WRITTEN, returned=WRITTEN)
+    assert found.regions == (Region(*part, WRITTEN),)
+    assert lab.scan(part, mask=WRITTEN).regions == ()
+    lab.scan(span)
+
+
+@pytest.mark.clause("walk-end", "huge-split")
+def test_walk_end_is_end_after_a_split_that_leaves_nothing_to_match(lab: Lab) -> None:
+    if "thp" in lab.host.missing:
+        pytest.skip(lab.host.missing["thp"])
+    span = lab.prepare(BY_NAME["thp"])
+    lab.scan(span, WP, mask=WRITTEN | Category.HUGE, max_pages=3)
+
+
+@pytest.mark.clause("merging", "huge-split")
+def test_neighbours_of_a_split_huge_page_are_one_region(lab: Lab) -> None:
+    if "thp" in lab.host.missing:
+        pytest.skip(lab.host.missing["thp"])
+    lab.map((lab.huge - 1, lab.huge))
+    lab.register((lab.huge - 1, lab.huge))
+    lab.write(lab.huge - 1)
+    lab.prepare(BY_NAME["thp"], start=lab.huge)
+    assert lab.scan((lab.huge - 1, lab.huge + 3), WP, mask=WRITTEN).result == 1
+
+
+@pytest.mark.clause("walk-end", "hugetlb-partial", "resume")
+@pytest.mark.parametrize("name", ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"])
+def test_the_walk_stops_before_a_hugetlb_page_that_does_not_fit(lab: Lab, name: str) -> None:
+    if "hugetlb" in lab.host.missing:
+        pytest.skip(lab.host.missing["hugetlb"])
+    span = lab.prepare(BY_NAME[name])
+    found = lab.scan(span, WP, mask=WRITTEN, max_pages=lab.huge // 2)
+    assert (found.result, found.walk_end) == (0, span.start)
+
+
+@pytest.mark.clause("hugetlb-partial")
+@pytest.mark.parametrize("name", ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"])
+def test_a_range_that_ends_inside_a_hugetlb_page_is_protected_up_to_it(lab: Lab, name: str) -> None:
+    if "hugetlb" in lab.host.missing:
+        pytest.skip(lab.host.missing["hugetlb"])
+    span = lab.prepare(BY_NAME[name])
+    found = lab.scan((span.start, span.end - 3), WP, mask=WRITTEN)
+    assert found.walk_end == span.start + lab.huge
+    lab.scan(span)

@@ -1,0 +1,278 @@
+"""WP_MATCHING and CHECK_WPASYNC, alone and together, and the documented ways of using them."""
+
+import errno
+import itertools
+
+import pytest
+
+from helpers.interface.native import ffi, lib
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kernel import Kernel
+from helpers.kinds import BY_NAME, KINDS, Kind
+from helpers.lab import Lab
+from helpers.operations import ROOM, At, Backing, ReadPagemap, Region, Scan, Tracking
+
+C = Category
+WP = ScanFlag.WP_MATCHING
+CHECK = ScanFlag.CHECK_WPASYNC
+WRITTEN = C.WRITTEN
+populated = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_populated], ids=str)
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
+writable = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_accessible], ids=str)
+
+
+@pytest.mark.clause("protect-reported", "protect-without-vec", "check-wpasync")
+@pytest.mark.parametrize("vec_len", [None, 0, ROOM], ids=["null", "empty", "vec"])
+@pytest.mark.parametrize("flags", [CHECK, WP, WP | CHECK], ids=["check", "wp", "wp-check"])
+@every_kind
+def test_flags_alone_and_together_with_and_without_vec(
+    lab: Lab, kind: Kind, flags: ScanFlag, vec_len: int | None
+) -> None:
+    span = lab.prepare(kind)
+    found = lab.scan(span, flags, mask=WRITTEN, vec_len=vec_len)
+    assert found.result == (1 if vec_len else 0)
+    assert bool(lab.scan(span, mask=WRITTEN).regions) == (WP not in flags)
+
+
+@pytest.mark.clause("protect-reported")
+@pytest.mark.parametrize("mask", [WRITTEN | C.PRESENT, WRITTEN | C.FILE, WRITTEN], ids=["present", "file", "written"])
+def test_only_what_matches_is_protected(lab: Lab, mask: Category) -> None:
+    lab.map((0, 4))
+    lab.map((4, 8), Backing.MEMFD, shared=True)
+    lab.register((0, 8))
+    lab.write((2, 6))
+    found = lab.scan((0, 8), WP, mask=mask)
+    left = lab.scan((0, 8), mask=WRITTEN)
+    pages = sum(region.end - region.start for region in found.regions + left.regions)
+    assert found.regions and pages == 8
+
+
+@pytest.mark.clause("protect-without-vec", "protect-reported")
+@pytest.mark.parametrize("mask", [WRITTEN | C.PRESENT, WRITTEN | C.FILE], ids=["present", "file"])
+def test_only_what_matches_is_protected_without_vec(lab: Lab, mask: Category) -> None:
+    lab.map((0, 4))
+    lab.register((0, 4))
+    lab.write((0, 2))
+    lab.scan((0, 4), WP, mask=mask, vec_len=None)
+    written = (2, 4) if C.PRESENT in mask else (0, 4)
+    assert lab.scan((0, 4), mask=WRITTEN, returned=WRITTEN).regions == (Region(*written, WRITTEN),)
+
+
+@pytest.mark.clause("tracking", "written-since-protected")
+@pytest.mark.parametrize("way", ["scan", "writeprotect"])
+@writable
+def test_tracking_over_many_rounds(lab: Lab, kind: Kind, way: str) -> None:
+    span = lab.prepare(kind)
+    pages = [span.start, span.start + 3, span.end - 1]
+    for turn in range(6):
+        if way == "scan":
+            lab.scan(span, WP | CHECK, mask=WRITTEN)
+        else:
+            lab.protect(span)
+        assert lab.scan(span, mask=WRITTEN).regions == ()
+        lab.write(pages[turn % 3])
+        found = lab.scan(span, mask=WRITTEN)
+        assert any(region.start <= pages[turn % 3] < region.end for region in found.regions)
+
+
+@pytest.mark.clause("protect-both-ways")
+@every_kind
+def test_a_scan_protects_as_uffdio_writeprotect_does(lab: Lab, kind: Kind) -> None:
+    one = lab.prepare(kind, file="one")
+    other = lab.prepare(kind, start=4 * lab.huge, file="other")
+    lab.scan(one, WP, mask=WRITTEN)
+    lab.protect(other)
+    by_scan = [region.categories for region in lab.scan(one).regions]
+    by_ioctl = [region.categories for region in lab.scan(other).regions]
+    assert by_scan == by_ioctl
+    lab.unprotect(one)
+    assert [tuple(region[:2]) for region in lab.scan(one, mask=WRITTEN).regions] == [tuple(one)]
+
+
+@pytest.mark.clause("check-wpasync")
+@pytest.mark.parametrize("tracking", [Tracking.NONE, Tracking.SYNC], ids=["unregistered", "synchronous"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.backing is not Backing.FILE], ids=str)
+def test_memory_without_asynchronous_protection_is_left_alone(lab: Lab, kind: Kind, tracking: Tracking) -> None:
+    span = lab.prepare(kind, tracking=tracking)
+    before = lab.target.read_pagemap(ReadPagemap(span))
+    assert lab.scan(span, WP, mask=WRITTEN).result == 0
+    assert lab.target.read_pagemap(ReadPagemap(span)) == before
+
+
+@pytest.mark.clause("check-wpasync", "abort")
+@pytest.mark.parametrize("registered", [0, 2], ids=["nothing-before", "tracked-before"])
+@pytest.mark.parametrize("flags", [CHECK, WP | CHECK], ids=["check", "wp-check"])
+def test_an_aborted_scan_says_where_it_stopped(lab: Lab, flags: ScanFlag, registered: int) -> None:
+    lab.map((0, 4))
+    lab.write((0, 4))
+    if registered:
+        lab.register((0, registered))
+    found = lab.scan((0, 4), flags, mask=WRITTEN)
+    assert (found.result, found.walk_end) == (-errno.EPERM, registered)
+
+
+@pytest.mark.clause("check-wpasync", "gaps")
+@pytest.mark.parametrize("flags", [CHECK, WP | CHECK], ids=["check", "wp-check"])
+def test_gaps_are_no_pages_without_protection(lab: Lab, flags: ScanFlag) -> None:
+    lab.map((2, 4))
+    lab.register((2, 4))
+    assert lab.scan((0, 9), flags, mask=WRITTEN, returned=WRITTEN).regions == (Region(2, 4, WRITTEN),)
+
+
+@pytest.mark.clause("check-wpasync")
+def test_check_wpasync_accepts_a_range_in_which_all_is_tracked(lab: Lab) -> None:
+    lab.map((0, 2))
+    lab.map((2, 4), Backing.MEMFD, shared=True)
+    lab.register((0, 4))
+    assert lab.scan((0, 4), CHECK).result > 0
+
+
+@pytest.mark.clause("wp-passes-over")
+def test_wp_matching_passes_over_memory_that_is_not_registered(lab: Lab) -> None:
+    lab.map((0, 6))
+    lab.write((0, 6))
+    lab.register((2, 4))
+    assert lab.scan((0, 6), WP, mask=WRITTEN, returned=WRITTEN).regions == (Region(2, 4, WRITTEN),)
+
+
+# --- The examples of pagemap.rst, and what its users ask ---------------------------------------------------
+
+
+@pytest.mark.clause("example-written")
+@writable
+def test_the_first_example_finds_written_pages_and_protects_them(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    lab.scan(span, WP | CHECK, mask=WRITTEN, returned=WRITTEN)
+    lab.write(span.start + 2)
+    found = lab.scan(span, WP | CHECK, mask=WRITTEN, returned=WRITTEN)
+    assert [region.categories for region in found.regions] == [WRITTEN]
+    assert lab.scan(span, WP | CHECK, mask=WRITTEN, returned=WRITTEN).result == 0
+
+
+QUERIES = {
+    "heading": {"mask": WRITTEN | C.FILE | C.SWAPPED, "inverted": C.SWAPPED, "anyof": C.PRESENT | C.HUGE},
+    "as-printed": {"mask": WRITTEN | C.FILE, "inverted": C.SWAPPED, "anyof": C.PRESENT | C.HUGE},
+    "criu": {"mask": C.PFNZERO | C.FILE, "inverted": C.PFNZERO | C.FILE, "anyof": C.PRESENT | C.SWAPPED},
+    "wasmtime": {"mask": WRITTEN | C.PRESENT | C.PFNZERO | C.FILE, "inverted": C.PFNZERO | C.FILE},
+    "wine": {"mask": WRITTEN},
+}
+
+
+@pytest.mark.clause("example-file", "selection")
+@pytest.mark.parametrize("tracking", [Tracking.NONE, Tracking.ASYNC], ids=["unregistered", "registered"])
+@pytest.mark.parametrize("query", QUERIES)
+@populated
+def test_queries_of_the_documents_and_of_users(lab: Lab, kind: Kind, query: str, tracking: Tracking) -> None:
+    span = lab.prepare(kind, tracking=tracking)
+    own = lab.scan(span).regions[0].categories
+    masks = QUERIES[query]
+    seen = own ^ masks.get("inverted", C(0))
+    anyof = masks.get("anyof", C(0))
+    wanted = seen & masks["mask"] == masks["mask"] and (not anyof or bool(seen & anyof))
+    assert bool(lab.scan(span, **masks).result) == wanted  # type: ignore[arg-type]
+
+
+@pytest.mark.clause("example-written", "resume")
+def test_wines_loop_on_walk_end_with_256_regions(lab: Lab) -> None:
+    lab.map((0, 1200))
+    lab.register((0, 1200))
+    lab.protect((0, 1200))
+    for page in range(0, 1200, 2):
+        lab.write(page)
+    start, found = 0, 0
+    while start < 1200:
+        result = lab.scan((start, 1200), WP, mask=WRITTEN, returned=WRITTEN, vec_len=256)
+        found, start = found + result.result, int(result.walk_end or 0)
+    assert found == 600
+
+
+# --- Atomicity ---------------------------------------------------------------------------------------------
+
+#: Scans that find something while threads write.
+ROUNDS = 15
+RACED = [kind for kind in KINDS if kind.is_accessible and kind.name != "thp-zero"]
+
+
+def race(lab: Lab, kind: Kind, vec_len: int) -> object:
+    span = lab.prepare(kind)
+    kernel = lab.target
+    assert isinstance(kernel, Kernel)
+    lab.write(span)
+    lab.protect(span)
+    pages = span.end - span.start
+    found = ffi.new(
+        "struct race *",
+        {
+            "pagemap": kernel.pagemaps["self"],
+            "userfaultfd": kernel.userfaultfd(Tracking.ASYNC),
+            "memory": kernel.address(span.start),
+            "pages": pages,
+            "page_size": kernel.sizes.page,
+            "written_pages": pages if kind.is_huge else pages // 2,
+            "writers": 2,
+            "rounds": ROUNDS,
+            "limit_seconds": 60,
+            "vec_len": vec_len,
+        },
+    )
+    lib.native_race(found)
+    return found
+
+
+@pytest.mark.kernel_only
+@pytest.mark.clause("atomic")
+@pytest.mark.parametrize("vec_len", [1, 512])
+@pytest.mark.parametrize("kind", RACED, ids=str)
+def test_no_write_is_lost_while_threads_write(lab: Lab, kind: Kind, vec_len: int) -> None:
+    found = race(lab, kind, vec_len=vec_len)
+    assert found.error == 0  # type: ignore[attr-defined]
+    assert found.scans_that_found >= ROUNDS and found.writes >= ROUNDS  # type: ignore[attr-defined]
+    assert found.lost_pages == 0, f"a write to page {found.first_lost_page} was lost"  # type: ignore[attr-defined]
+    assert found.reported_untouched == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.clause("protect-reported")
+@pytest.mark.parametrize("first", range(4))
+def test_protection_of_each_subset_of_pages(lab: Lab, first: int) -> None:
+    span = lab.map((0, 4))
+    lab.register(span)
+    for size in range(1, 5 - first):
+        for chosen in itertools.combinations(range(4), size):
+            lab.protect(span)
+            for page in chosen:
+                lab.write(page)
+            lab.scan((first, 4), WP, mask=WRITTEN)
+            left = [page for region in lab.scan(span, mask=WRITTEN).regions for page in range(*region[:2])]
+            assert left == [page for page in chosen if page < first]
+
+
+@pytest.mark.clause("vec-in-range")
+@pytest.mark.parametrize("flags", [ScanFlag(0), WP], ids=["get", "wp"])
+def test_a_vec_inside_the_scanned_range_is_written_memory(lab: Lab, flags: ScanFlag) -> None:
+    span = lab.map((0, 6))
+    lab.register(span)
+    lab.write(span)
+    lab.protect(span)
+    lab.write(1)
+    lab.scan(span, flags, mask=WRITTEN, raw={"vec": At(4)})
+    assert [region[:2] for region in lab.scan((2, 6), mask=WRITTEN).regions] == [(4, 5)]
+
+
+@pytest.mark.clause("hugetlb-hole")
+@pytest.mark.may_hang
+@pytest.mark.kernel_only
+def test_protecting_empty_hugetlb_memory_comes_to_an_end(lab: Lab) -> None:
+    if "hugetlb" in lab.host.missing:
+        pytest.skip(lab.host.missing["hugetlb"])
+    span = lab.map((0, lab.huge), Backing.HUGETLB, shared=True)
+    lab.register(span)
+    assert lab.target.scan(Scan(span, WP, mask=WRITTEN)).result >= 0
+
+
+@pytest.mark.clause("guard-marker")
+def test_a_guard_region_can_be_protected(lab: Lab) -> None:
+    if "guard regions" in lab.host.missing:
+        pytest.skip(lab.host.missing["guard regions"])
+    span = lab.prepare(BY_NAME["anon-guard"])
+    lab.scan(span, WP, mask=WRITTEN)
+    assert lab.scan(span, mask=WRITTEN).regions == ()
