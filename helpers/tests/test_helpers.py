@@ -1,0 +1,243 @@
+"""The suite's own parts: the catalogue, the oracle in C, the race, the machine's journal."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import machine
+from helpers.host import find_host, find_sizes
+from helpers.interface.native import ffi, lib
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kernel import Kernel
+from helpers.lab import KernelDiffers, Lab
+from helpers.machine import Machine, MachineError
+from helpers.model import Facts, Model, Unspecified
+from helpers.operations import (
+    Map,
+    Register,
+    Scan,
+    ScanResult,
+    Span,
+    Target,
+    Tracking,
+    Write,
+    WriteProtect,
+    verbs,
+)
+from helpers.plugins.clauses import catalogue
+from helpers.plugins.known_issues import known_issues
+
+ROOT = Path(__file__).parents[2]
+SUITES = sorted((ROOT / "suites").glob("test_*.py"))
+
+
+def test_every_operation_has_its_method_in_the_targets() -> None:
+    assert all(verb in Target.__abstractmethods__ for verb in verbs())
+
+
+def test_every_clause_is_proven_and_says_where_it_is_written() -> None:
+    named = set()
+    for suite in SUITES:
+        for arguments in re.findall(r"mark\.clause\(([^)]*)\)", suite.read_text()):
+            named |= set(re.findall(r'"([^"]+)"', arguments))
+    assert named == set(catalogue())
+    assert all(clause["where"] and clause["says"] for clause in catalogue().values())
+    assert {clause["kind"] for clause in catalogue().values()} == {"promise", "code", "silent"}
+
+
+def test_every_known_issue_has_evidence_and_names_clauses() -> None:
+    from suites import probes
+
+    for issue in known_issues():
+        assert issue["evidence"] and issue["fixed"] and set(issue["clauses"]) <= set(catalogue())
+        if "tests" in issue:
+            assert hasattr(probes, issue["probe"]) and issue["match"]
+
+
+bits = st.integers(0, 0x1FF)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pages=st.lists(bits, min_size=1, max_size=8), masks=st.tuples(bits, bits, bits, bits))
+def test_the_oracle_in_c_agrees_with_the_model(pages: list[int], masks: tuple[int, int, int, int]) -> None:
+    class Painted(Model):
+        def categories(self, page):
+            return pages[page.file_page]
+
+    model = Painted(Facts())
+    span = Span(0, len(pages))
+    model.map(Map(span))
+    inverted, mask, anyof, returned = map(Category, masks)
+    expected = model.scan(Scan(span, inverted=inverted, mask=mask, anyof=anyof, returned=returned)).regions
+    memory = ffi.new("struct page_region[]", [(n, n + 1, told) for n, told in enumerate(pages)])
+    found = ffi.new("struct page_region[]", 8)
+    arg = ffi.new(
+        "struct pm_scan_arg *",
+        {
+            "category_inverted": masks[0],
+            "category_mask": masks[1],
+            "category_anyof_mask": masks[2],
+            "return_mask": masks[3],
+        },
+    )
+    count = lib.native_expected_regions(memory, len(pages), arg, found)
+    assert [(found[n].start, found[n].end, found[n].categories) for n in range(count)] == [tuple(r) for r in expected]
+
+
+@settings(max_examples=100, deadline=None)
+@given(pattern=st.integers(0, 255), max_pages=st.integers(0, 9), vec_len=st.integers(1, 9))
+def test_the_model_reports_in_order_within_the_limits(pattern: int, max_pages: int, vec_len: int) -> None:
+    model, span = Model(Facts()), Span(0, 8)
+    model.map(Map(span))
+    model.register(Register(span))
+    model.scan(Scan(span, ScanFlag.WP_MATCHING, mask=Category.WRITTEN))
+    for page in range(8):
+        if pattern >> page & 1:
+            model.write(Write(Span(page, page + 1)))
+    found = model.scan(Scan(span, mask=Category.WRITTEN, max_pages=max_pages, vec_len=vec_len))
+    pages = [page for region in found.regions for page in range(region.start, region.end)]
+    assert pages == [page for page in range(8) if pattern >> page & 1][: len(pages)]
+    assert len(found.regions) <= vec_len and (not max_pages or len(pages) <= max_pages)
+
+
+def test_the_model_refuses_what_no_document_says() -> None:
+    model = Model(Facts())
+    with pytest.raises(Unspecified):
+        model.write_protect(WriteProtect(Span(0, 1)))
+
+
+def test_a_difference_shows_what_a_reader_needs() -> None:
+    class Deaf(Model):
+        def scan(self, op: Scan) -> ScanResult:
+            return super().scan(op)._replace(result=7)
+
+    host = find_host()
+    lab = Lab(host, Deaf(host.facts))
+    lab.map((0, 4))
+    with pytest.raises(KernelDiffers) as raised:
+        lab.scan((0, 4), mask=Category.WRITTEN)
+    text = str(raised.value)
+    for part in (
+        "operations:",
+        ".category_mask = WRITTEN",
+        "expected: returns",
+        "observed: returns 7 regions",
+    ):
+        assert part in text
+
+
+def run_race(in_two_steps: bool) -> object:
+    host = find_host()
+    kernel = Kernel(host.sizes)
+    lab = Lab(host, kernel)
+    span = lab.map((0, 64))
+    lab.write(span)
+    lab.register(span)
+    lab.protect(span)
+    found = ffi.new(
+        "struct race *",
+        {
+            "pagemap": kernel.pagemaps["self"],
+            "userfaultfd": kernel.userfaultfd(Tracking.ASYNC),
+            "memory": kernel.address(0),
+            "pages": 64,
+            "page_size": host.sizes.page,
+            "written_pages": 64,
+            "writers": 2,
+            "rounds": 3000,
+            "limit_seconds": 20,
+            "vec_len": 512,
+            "in_two_steps": in_two_steps,
+        },
+    )
+    lib.native_race(found)
+    lab.close()
+    return found
+
+
+def test_a_tracker_that_protects_in_a_second_step_loses_writes() -> None:
+    """The race can fail: copying before protecting, what is written between is gone."""
+    assert any(run_race(in_two_steps=True).lost_pages for _ in range(20))
+
+
+def settings_of_the_machine() -> dict[str, object]:
+    sizes = find_sizes()
+    return {
+        "swaps": Path("/proc/swaps").read_text(),
+        "zram": machine.zram_devices(),
+        "hugetlb": machine.host.hugetlb_pages(sizes),
+        "thp": (machine.host.THP / "enabled").read_text(),
+    }
+
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="changes the machine's settings: run as root")
+
+
+@root
+def test_the_machine_is_put_back(tmp_path: Path) -> None:
+    before = settings_of_the_machine()
+    with Machine(1, find_sizes(), tmp_path / "journal"):
+        assert settings_of_the_machine() != before
+    assert settings_of_the_machine() == before
+    assert not (tmp_path / "journal").exists()
+
+
+@root
+def test_a_run_that_was_killed_is_undone_by_the_next(tmp_path: Path) -> None:
+    before = settings_of_the_machine()
+    journal = tmp_path / "journal"
+    script = (
+        "import sys, time; from pathlib import Path; from helpers.machine import Machine; "
+        "from helpers.host import find_sizes; Machine(1, find_sizes(), Path(sys.argv[1])).__enter__(); "
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(journal)], cwd=ROOT, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None and run.stdout.readline() == b"ready\n"
+        run.send_signal(signal.SIGKILL)
+    assert settings_of_the_machine() != before
+    with Machine(1, find_sizes(), journal):
+        pass
+    assert settings_of_the_machine() == before
+
+
+def test_a_note_that_was_not_finished_is_passed_over(tmp_path: Path) -> None:
+    journal, knob = tmp_path / "journal", tmp_path / "knob"
+    journal.write_text(json.dumps(["write", str(knob), "old"]) + '\n["write", "/nowh')
+    setup = Machine(1, find_sizes(), journal)
+    setup._notes = setup._lock()
+    setup.put_back()
+    assert knob.read_text() == "old"
+
+
+def test_what_cannot_be_put_back_is_said(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.write_text(json.dumps(["write", str(tmp_path / "no" / "where"), "old"]) + "\n")
+    setup = Machine(1, find_sizes(), journal)
+    setup._notes = setup._lock()
+    with pytest.raises(MachineError, match="not put back"):
+        setup.put_back()
+
+
+def test_a_selection_of_nothing_does_not_exit_zero() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        "--stub",
+        "faithful",
+        "-k",
+        "exhaustive",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 5 and "not tested" in done.stdout.splitlines()[-1]
