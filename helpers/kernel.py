@@ -92,6 +92,9 @@ def open_userfaultfd(features: int) -> int:
 
 
 _WP = CONSTANTS["UFFD_FEATURE_PAGEFAULT_FLAG_WP"] | CONSTANTS["UFFD_FEATURE_WP_HUGETLBFS_SHMEM"]
+#: The counts of smaps that are of memory mapped by huge pages.
+HUGE_COUNTS = ("AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb")
+
 FEATURES = {
     Tracking.SYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"],
     Tracking.ASYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"] | CONSTANTS["UFFD_FEATURE_WP_ASYNC"],
@@ -364,26 +367,17 @@ class Kernel(Target):
     def read_usage(self, op: ReadUsage) -> Usage:
         start, end = self.address(op.span.start), self.address(op.span.end)
         huge = swapped = 0
-        for vma in procfs.read_smaps():
-            if start <= vma.start and vma.end <= end:
-                huge += sum(
-                    vma.bytes_of.get(name, 0)
-                    for name in (
-                        "AnonHugePages",
-                        "ShmemPmdMapped",
-                        "FilePmdMapped",
-                        "Shared_Hugetlb",
-                        "Private_Hugetlb",
-                    )
-                )
-                swapped += vma.bytes_of.get("Swap", 0)
+        for vma in procfs.read_smaps(start, end):
+            huge += sum(vma.bytes_of.get(name, 0) for name in HUGE_COUNTS)
+            swapped += vma.bytes_of.get("Swap", 0)
         zeros = self.pages_of_huge_zero_page(op.span)
         return Usage(huge // self.sizes.page + zeros, swapped // self.sizes.page)
 
     def pages_of_huge_zero_page(self, span: Span) -> int:
         """smaps doesn't count the huge zero page: it is told by its frames, which every use of it shares."""
         size = self.sizes.pages_per_huge_page
-        frames = procfs.frames(self.pagemaps["self"], self.address(span.start), len_of(span), self.sizes.page)
+        aligned = Span(min(-(-span.start // size) * size, span.end), span.end)
+        frames = procfs.frames(self.pagemaps["self"], self.address(aligned.start), len_of(aligned), self.sizes.page)
         units = [frames[first : first + size] for first in range(0, len(frames), size)]
         return size * units.count(list(range(huge_zero_frame(), huge_zero_frame() + size)))
 

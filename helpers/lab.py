@@ -52,8 +52,8 @@ STATE = PagemapBit.PRESENT | PagemapBit.SWAPPED | PagemapBit.GUARD
 
 def states_of(entries: tuple[PagemapBit, ...]) -> list[str]:
     """The state of each page, runs of equal ones together."""
-    runs = itertools.groupby(names_of(entry & STATE) for entry in entries)
-    return [f"{len(list(run))} x {state}" for state, run in runs]
+    runs = itertools.groupby(entry.value & STATE.value for entry in entries)
+    return [f"{len(list(run))} x {names_of(PagemapBit(state))}" for state, run in runs]
 
 
 Pages = int | tuple[int, int] | Span
@@ -112,7 +112,7 @@ class Lab:
             return
         for number in scan.span.pages():
             page = self.model.memory.get(number)
-            if page and page.backing.is_hugetlb and page.content is Content.NONE and not page.protected:
+            if page and page.huge and page.content is Content.NONE and not page.protected:
                 raise SuiteError(f"{scan}: protecting the empty hugetlb page {number} may hang the machine")
 
     @property

@@ -12,7 +12,7 @@ import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from helpers.interface.uapi import PM_SCAN_ARG_FIELDS, Category, PagemapBit, ScanFlag, category
+from helpers.interface.uapi import PM_SCAN_ARG_FIELDS, Category, PagemapBit, ScanFlag, category, pagemap_bit
 from helpers.operations import (
     Advice,
     Advise,
@@ -229,14 +229,15 @@ class Model(Target):
         """A transparent huge page is mapped by small entries from now on."""
         for number in unit.pages():
             page = space.get(number)
-            if page is not None and not page.backing.is_hugetlb:
+            if page is not None and page.huge and not page.backing.is_hugetlb:
                 page.huge = False
 
     def split_at_borders(self, span: Span) -> None:
         """What is done to a part of a transparent huge page splits it."""
         for border in span:
             unit = self.unit(border)
-            if border != unit.start:
+            page = self.memory.get(border)
+            if border != unit.start and page is not None and page.huge:
                 self.split(self.memory, unit)
 
     # --- Mappings ---------------------------------------------------------------------------------------
@@ -307,7 +308,8 @@ class Model(Target):
         number = span.start
         while number < span.end:
             self.fault_in(number, write)
-            number = self.unit(number).end if self.memory[number].backing.is_hugetlb else number + 1
+            page = self.memory[number]
+            number = self.unit(number).end if page.huge and page.backing.is_hugetlb else number + 1
 
     def file_write(self, op: FileWrite) -> None:
         """write(2) on a file goes past the mappings: none of them records it."""
@@ -420,25 +422,23 @@ class Model(Target):
     # --- Other witnesses --------------------------------------------------------------------------------
 
     def read_pagemap(self, op: ReadPagemap) -> tuple[PagemapBit, ...]:
-        return tuple(self.pagemap_bits(self.memory.get(number)) for number in op.span.pages())
+        return tuple(pagemap_bit(self.pagemap_bits(self.memory.get(number))) for number in op.span.pages())
 
-    def pagemap_bits(self, page: Page | None) -> PagemapBit:
+    def pagemap_bits(self, page: Page | None) -> int:
         """pagemap.rst, "pagemap": the bits that say the same as a category."""
-        bits = PagemapBit(0)
         if page is None:
-            return bits
-        if self.facts.soft_dirty:
-            bits |= PagemapBit.SOFT_DIRTY
+            return 0
+        bits = PagemapBit.SOFT_DIRTY.value if self.facts.soft_dirty else 0
         if page.protected:
-            bits |= PagemapBit.UFFD_WP
+            bits |= PagemapBit.UFFD_WP.value
         if page.content in (Content.PRESENT, Content.ZERO):
-            bits |= PagemapBit.PRESENT
-        elif not page.backing.is_hugetlb and self.categories(page) & SWAPPED:
-            bits |= PagemapBit.SWAPPED
-        if self.categories(page) & FILE:
-            bits |= PagemapBit.FILE
-        if self.categories(page) & GUARD:
-            bits |= PagemapBit.GUARD
+            bits |= PagemapBit.PRESENT.value
+        elif not page.backing.is_hugetlb and self.is_not_present_entry(page):
+            bits |= PagemapBit.SWAPPED.value
+        if page.content is Content.PRESENT and not page.anonymous:
+            bits |= PagemapBit.FILE.value
+        if page.content is Content.GUARD:
+            bits |= PagemapBit.GUARD.value
         return bits
 
     def read_usage(self, op: ReadUsage) -> Usage:

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -244,7 +245,7 @@ double native_bare_scans(int pagemap, struct pm_scan_arg *arg, uint64_t count)
 struct writer {
 	struct race *race;
 	uint64_t slot;
-	uint64_t writes;
+	_Atomic uint64_t writes;
 	atomic_bool *stop;
 	pthread_t thread;
 };
@@ -255,6 +256,7 @@ static void *write_until_stopped(void *argument)
 	struct writer *writer = argument;
 	struct race *race = writer->race;
 	uint64_t random = 0x9e3779b97f4a7c15ULL * (writer->slot + 1);
+	uint64_t writes = 0;
 
 	while (!atomic_load_explicit(writer->stop, memory_order_relaxed)) {
 		uint64_t page;
@@ -265,7 +267,8 @@ static void *write_until_stopped(void *argument)
 		random ^= random << 17;
 		page = random % race->written_pages;
 		word = (volatile uint64_t *)(uintptr_t)(race->memory + page * race->page_size);
-		word[writer->slot] = ++writer->writes;
+		word[writer->slot] = ++writes;
+		atomic_store_explicit(&writer->writes, writes, memory_order_relaxed);
 	}
 	return NULL;
 }
@@ -339,6 +342,31 @@ static void compare(struct race *race, const unsigned char *copy)
 	}
 }
 
+static uint64_t writes_so_far(const struct race *race, struct writer *writers)
+{
+	uint64_t writes = 0;
+
+	for (uint64_t slot = 0; slot < race->writers; slot++)
+		writes += atomic_load_explicit(&writers[slot].writes, memory_order_relaxed);
+	return writes;
+}
+
+/*
+ * A fault on a file may sleep, and starts again when the page was protected meanwhile: a tracker that never
+ * paused could keep a writer from ever getting on. Returns 0 when nothing was written until the end.
+ */
+static int wait_for_a_write(struct race *race, struct writer *writers, double end)
+{
+	uint64_t seen = race->writes;
+
+	while ((race->writes = writes_so_far(race, writers)) == seen) {
+		if (seconds_now() >= end)
+			return 0;
+		sched_yield();
+	}
+	return 1;
+}
+
 void native_race(struct race *race)
 {
 	uint64_t length = race->pages * race->page_size;
@@ -354,17 +382,16 @@ void native_race(struct race *race)
 		if (pthread_create(&writers[slot].thread, NULL, write_until_stopped, &writers[slot]))
 			abort();
 	}
-	while (!race->error && race->scans_that_found < race->rounds && seconds_now() < end) {
+	while (!race->error && race->scans_that_found < race->rounds && wait_for_a_write(race, writers, end)) {
 		long found = track_once(race, copy, vec);
 
 		if (found < 0)
 			race->error = found;
 	}
 	atomic_store(&stop, true);
-	for (uint64_t slot = 0; slot < race->writers; slot++) {
+	for (uint64_t slot = 0; slot < race->writers; slot++)
 		pthread_join(writers[slot].thread, NULL);
-		race->writes += writers[slot].writes;
-	}
+	race->writes = writes_so_far(race, writers);
 	if (!race->error && track_once(race, copy, vec) >= 0)
 		compare(race, copy);
 	free(copy);

@@ -14,6 +14,8 @@ from helpers.interface.uapi import PagemapBit, pagemap_bit
 
 _TOLD_BITS = sum(PagemapBit)
 _FRAME = (1 << 55) - 1
+#: Where the next mapping begins in smaps.
+_ENTRY = re.compile(r"\n(?=[0-9a-f]+-)")
 _KILOBYTES = re.compile(r"^(\w+):\s+(\d+) kB$")
 
 
@@ -41,19 +43,14 @@ class Vma(NamedTuple):
     bytes_of: dict[str, int]
 
 
-def read_smaps() -> Iterator[Vma]:
-    """The mappings of this process."""
-    vma = None
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        count = _KILOBYTES.match(line)
-        if count and vma:
-            vma.bytes_of[count[1]] = int(count[2]) * 1024
-        elif header := re.match(r"^([0-9a-f]+)-([0-9a-f]+) ", line):
-            if vma:
-                yield vma
-            vma = Vma(int(header[1], 16), int(header[2], 16), {})
-    if vma:
-        yield vma
+def read_smaps(start: int, end: int) -> Iterator[Vma]:
+    """The mappings of this process that lie within a range of addresses."""
+    for entry in _ENTRY.split(Path("/proc/self/smaps").read_text()):
+        header, _, counts = entry.partition("\n")
+        first, last = (int(address, 16) for address in header.split(" ", 1)[0].split("-"))
+        if start <= first and last <= end:
+            found = map(_KILOBYTES.match, counts.splitlines())
+            yield Vma(first, last, {line[1]: int(line[2]) * 1024 for line in found if line})
 
 
 def largest_gap() -> tuple[int, int]:
