@@ -11,7 +11,7 @@ from pathlib import Path
 from helpers.interface import procfs
 from helpers.interface.native import MACHINE, SuiteError, ffi, lib
 from helpers.interface.uapi import FIRST_CATEGORIES, Category, PagemapBit
-from helpers.kernel import FEATURES, Kernel, Sizes, open_userfaultfd
+from helpers.kernel import FEATURES, Kernel, Sizes, huge_zero_frame, open_userfaultfd
 from helpers.model import Facts
 from helpers.operations import Advice, Advise, Map, ReadPagemap, Span, Tracking, Write
 
@@ -187,6 +187,8 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
         found["huge zero page"] = found["thp"]
     elif (THP / "use_zero_page").read_text().strip() != "1":
         found["huge zero page"] = f"no huge zero page: {setup} write 1 to {THP}/use_zero_page"
+    elif huge_zero_frame() <= 0:
+        found["huge zero page"] = "what is the huge zero page is told by frame numbers: run as root"
     if free_swap() < SWAP_NEEDED:
         found["swap"] = f"no swap: {setup} add {SWAP_NEEDED >> 20} MiB of it"
     if hugetlb_pages(sizes) < HUGETLB_PAGES_NEEDED:

@@ -156,7 +156,7 @@ KINDS: tuple[Kind, ...] = (
         "thp-zero",
         "the huge zero page",
         populate=("hugepage", "read", "nohugepage"),
-        needs=("thp", "huge zero page", "root"),
+        needs=("thp", "huge zero page"),
         units=1,
     ),
     Kind("hugetlb-private", "private hugetlb memory", Backing.HUGETLB, needs=("hugetlb",), units=2),

@@ -68,6 +68,10 @@ class Step:
     observed: Any
 
 
+class CannotAsk(Exception):
+    """This machine can't be asked what a test asks; the message says what is missing and how to get it."""
+
+
 class KernelDiffers(AssertionError):
     """The kernel answered otherwise than the contract says. A finding, unlike SuiteError."""
 
@@ -115,6 +119,12 @@ class Lab:
             if page and page.huge and page.content is Content.NONE and not page.protected:
                 raise SuiteError(f"{scan}: protecting the empty hugetlb page {number} may hang the machine")
 
+    def require(self, *needs: str) -> None:
+        """Raises CannotAsk when one of these keys of :func:`helpers.host.missing` isn't met."""
+        for need in needs:
+            if need in self.host.missing:
+                raise CannotAsk(self.host.missing[need])
+
     @property
     def huge(self) -> int:
         """Pages of a huge page."""
@@ -128,8 +138,12 @@ class Lab:
     # --- Kinds of memory --------------------------------------------------------------------------------
 
     def prepare(self, kind: Kind, start: int = 0, tracking: Tracking = Tracking.ASYNC, file: str = "file") -> Span:
-        """Memory of a kind, verified by pagemap and smaps to be what it says, then registered."""
+        """Memory of a kind, verified by pagemap and smaps to be what it says, then registered.
+
+        Raises CannotAsk when the machine can't have it.
+        """
         __tracebackhide__ = True
+        self.require(*kind.needs)
         span = kind.span(self.huge, start)
         self.memory.append(f"{span}: {kind.name}, {kind.description}")
         for operation in kind.operations(span, file):

@@ -143,15 +143,18 @@ def _can(kind: Kind, advice: Advice) -> bool:
 
 
 ADVISED = [(kind, advice) for kind in KINDS for advice in Advice if _can(kind, advice)]
-_NEEDS = {Advice.GUARD_INSTALL: "guard regions", Advice.GUARD_REMOVE: "guard regions", Advice.PAGEOUT: "swap"}
+_NEEDS = {
+    Advice.GUARD_INSTALL: ("guard regions",),
+    Advice.GUARD_REMOVE: ("guard regions",),
+    Advice.PAGEOUT: ("swap",),
+}
 
 
 @pytest.mark.clause("advice-dontneed", "advice-pageout", "advice-free", "advice-guard")
 @pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
 @pytest.mark.parametrize(("kind", "advice"), ADVISED, ids=lambda value: getattr(value, "name", str(value)).lower())
 def test_categories_after_madvise_and_after_coming_back(lab: Lab, kind: Kind, advice: Advice, protected: bool) -> None:
-    if (need := _NEEDS.get(advice, "")) in lab.host.missing:
-        pytest.skip(lab.host.missing[need])
+    lab.require(*_NEEDS.get(advice, ()))
     span = lab.prepare(kind)
     if protected:
         lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
@@ -178,8 +181,6 @@ def test_dropping_anonymous_memory_is_writing_to_it(lab: Lab) -> None:
 
 @pytest.mark.clause("advice-dontneed")
 def test_dropping_private_hugetlb_memory_is_writing_to_it(lab: Lab) -> None:
-    if "hugetlb" in lab.host.missing:
-        pytest.skip(lab.host.missing["hugetlb"])
     span = lab.prepare(BY_NAME["hugetlb-private"])
     lab.protect(span)
     lab.advise(span, Advice.DONTNEED)
@@ -189,8 +190,7 @@ def test_dropping_private_hugetlb_memory_is_writing_to_it(lab: Lab) -> None:
 @pytest.mark.clause("advice-guard")
 @pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
 def test_a_guard_region_comes_and_goes(lab: Lab, protected: bool) -> None:
-    if "guard regions" in lab.host.missing:
-        pytest.skip(lab.host.missing["guard regions"])
+    lab.require("guard regions")
     span = lab.prepare(BY_NAME["anon"])
     if protected:
         lab.protect(span)
@@ -255,8 +255,6 @@ def test_protection_ends_with_the_registration(lab: Lab, kind: Kind, close: bool
 @pytest.mark.clause("remap", "fork")
 @pytest.mark.parametrize("name", ["anon", "anon-swapped"])
 def test_memory_is_not_tracked_after_mremap_nor_in_a_child(lab: Lab, name: str) -> None:
-    if any(need in lab.host.missing for need in BY_NAME[name].needs):
-        pytest.skip(lab.host.missing["swap"])
     span = lab.prepare(BY_NAME[name])
     lab.protect(span)
     lab.fork()

@@ -159,8 +159,7 @@ def test_a_process_that_is_gone_has_nothing_to_report(lab: Lab) -> None:
 @pytest.mark.kernel_only
 @pytest.mark.clause("other-process")
 def test_a_process_of_another_user_is_not_to_be_scanned(lab: Lab) -> None:
-    if "root" in lab.host.missing:
-        pytest.skip(lab.host.missing["root"])
+    lab.require("root")
     parent = os.getpid()
     child = os.fork()
     if child == 0:

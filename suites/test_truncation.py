@@ -164,8 +164,6 @@ def test_a_range_begins_or_ends_inside_a_huge_page(lab: Lab, kind: Kind, skip: i
 @pytest.mark.parametrize("max_pages", [1, 3, 256, 511, 512, 513])
 @pytest.mark.parametrize("name", ["thp", "thp-several", "thp-zero"])
 def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, max_pages: int) -> None:
-    if any(need in lab.host.missing for need in BY_NAME[name].needs):
-        pytest.skip(lab.host.missing["thp"])
     span = lab.prepare(BY_NAME[name])
     start = span.start
     for _ in range(4):
@@ -183,8 +181,6 @@ def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, max_
 def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(
     lab: Lab, name: str, skip: int, length: int
 ) -> None:
-    if any(need in lab.host.missing for need in BY_NAME[name].needs):
-        pytest.skip(lab.host.missing["thp"])
     span = lab.prepare(BY_NAME[name])
     part = Span(span.start + skip, min(span.start + skip + length, span.end))
     found = lab.scan(part, WP, mask=WRITTEN, returned=WRITTEN)
@@ -195,16 +191,13 @@ def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(
 
 @pytest.mark.clause("walk-end", "huge-split")
 def test_walk_end_is_end_after_a_split_that_leaves_nothing_to_match(lab: Lab) -> None:
-    if "thp" in lab.host.missing:
-        pytest.skip(lab.host.missing["thp"])
     span = lab.prepare(BY_NAME["thp"])
     lab.scan(span, WP, mask=WRITTEN | Category.HUGE, max_pages=3)
 
 
 @pytest.mark.clause("merging", "huge-split")
 def test_neighbours_of_a_split_huge_page_are_one_region(lab: Lab) -> None:
-    if "thp" in lab.host.missing:
-        pytest.skip(lab.host.missing["thp"])
+    lab.require("thp")
     lab.map((lab.huge - 1, lab.huge))
     lab.register((lab.huge - 1, lab.huge))
     lab.write(lab.huge - 1)
@@ -215,8 +208,6 @@ def test_neighbours_of_a_split_huge_page_are_one_region(lab: Lab) -> None:
 @pytest.mark.clause("walk-end", "hugetlb-partial", "resume")
 @pytest.mark.parametrize("name", ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"])
 def test_the_walk_stops_before_a_hugetlb_page_that_does_not_fit(lab: Lab, name: str) -> None:
-    if "hugetlb" in lab.host.missing:
-        pytest.skip(lab.host.missing["hugetlb"])
     span = lab.prepare(BY_NAME[name])
     found = lab.scan(span, WP, mask=WRITTEN, max_pages=lab.huge // 2)
     assert (found.result, found.walk_end) == (0, span.start)
@@ -225,8 +216,6 @@ def test_the_walk_stops_before_a_hugetlb_page_that_does_not_fit(lab: Lab, name: 
 @pytest.mark.clause("hugetlb-partial")
 @pytest.mark.parametrize("name", ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"])
 def test_a_range_that_ends_inside_a_hugetlb_page_is_protected_up_to_it(lab: Lab, name: str) -> None:
-    if "hugetlb" in lab.host.missing:
-        pytest.skip(lab.host.missing["hugetlb"])
     span = lab.prepare(BY_NAME[name])
     found = lab.scan((span.start, span.end - 3), WP, mask=WRITTEN)
     assert found.walk_end == span.start + lab.huge

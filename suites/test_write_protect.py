@@ -262,8 +262,7 @@ def test_a_vec_inside_the_scanned_range_is_written_memory(lab: Lab, flags: ScanF
 @pytest.mark.may_hang
 @pytest.mark.kernel_only
 def test_protecting_empty_hugetlb_memory_comes_to_an_end(lab: Lab) -> None:
-    if "hugetlb" in lab.host.missing:
-        pytest.skip(lab.host.missing["hugetlb"])
+    lab.require("hugetlb")
     span = lab.map((0, lab.huge), Backing.HUGETLB, shared=True)
     lab.register(span)
     assert lab.target.scan(Scan(span, WP, mask=WRITTEN)).result >= 0
@@ -271,8 +270,6 @@ def test_protecting_empty_hugetlb_memory_comes_to_an_end(lab: Lab) -> None:
 
 @pytest.mark.clause("guard-marker")
 def test_a_guard_region_can_be_protected(lab: Lab) -> None:
-    if "guard regions" in lab.host.missing:
-        pytest.skip(lab.host.missing["guard regions"])
     span = lab.prepare(BY_NAME["anon-guard"])
     lab.scan(span, WP, mask=WRITTEN)
     assert lab.scan(span, mask=WRITTEN).regions == ()

@@ -112,6 +112,7 @@ def build() -> None:
     builder.set_source("_native", None)
     with contextlib.redirect_stdout(io.StringIO()):
         builder.emit_python_code(str(BINDING))
+    BINDING.touch()  # cffi leaves a file alone whose text stays the same.
 
 
 def ensure_built() -> None:

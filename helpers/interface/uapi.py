@@ -82,6 +82,7 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "UFFDIO_UNREGISTER": "_IOR(0xAA, 0x01, struct uffdio_range)",
     "UFFDIO_WRITEPROTECT": "_IOWR(0xAA, 0x06, struct uffdio_writeprotect)",
     "__NR_userfaultfd": None,
+    "__NR_ioctl": None,
     "MAP_SHARED": None,
     "MAP_PRIVATE": None,
     "MAP_ANONYMOUS": None,

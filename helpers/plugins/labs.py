@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from helpers.host import Host
 from helpers.kernel import Kernel
-from helpers.kinds import Kind
-from helpers.lab import Lab
+from helpers.lab import CannotAsk, Lab
 from helpers.operations import Target
 from helpers.plugins.machine import HOST
 
@@ -49,15 +49,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips what can't be asked here, with what is missing and how to get it."""
-    host = item.config.stash.get(HOST, None)
-    if host is None:
-        return
+    """Skips what can't be asked in this way, with how it can."""
     if item.get_closest_marker("may_hang") and not item.config.getoption("dangerous"):
         pytest.skip("may hang or kill a kernel with a known defect: give --dangerous, best in a virtual machine")
     if item.get_closest_marker("kernel_only") and item.config.getoption("stub"):
         pytest.skip("asks for more than a stub kernel has: run on a kernel")
-    for value in getattr(getattr(item, "callspec", None), "params", {}).values():
-        for need in value.needs if isinstance(value, Kind) else ():
-            if need in host.missing:
-                pytest.skip(host.missing[need])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    try:
+        return (yield)
+    except CannotAsk as reason:
+        pytest.skip(str(reason))

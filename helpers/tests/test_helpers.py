@@ -1,24 +1,17 @@
-"""The suite's own parts: the catalogue, the oracle in C, the race, the machine's journal."""
+"""The suite's own parts: the catalogue, the oracle in C, what a difference shows, the race."""
 
-import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import machine
-from helpers.host import find_host, find_sizes
+from helpers.host import find_host
 from helpers.interface.native import ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.lab import KernelDiffers, Lab
-from helpers.machine import Machine, MachineError
 from helpers.model import Facts, Model, Unspecified
 from helpers.operations import (
     Map,
@@ -166,78 +159,3 @@ def run_race(in_two_steps: bool) -> object:
 def test_a_tracker_that_protects_in_a_second_step_loses_writes() -> None:
     """The race can fail: copying before protecting, what is written between is gone."""
     assert any(run_race(in_two_steps=True).lost_pages for _ in range(20))
-
-
-def settings_of_the_machine() -> dict[str, object]:
-    sizes = find_sizes()
-    return {
-        "swaps": Path("/proc/swaps").read_text(),
-        "zram": machine.zram_devices(),
-        "hugetlb": machine.host.hugetlb_pages(sizes),
-        "thp": (machine.host.THP / "enabled").read_text(),
-    }
-
-
-root = pytest.mark.skipif(os.geteuid() != 0, reason="changes the machine's settings: run as root")
-
-
-@root
-def test_the_machine_is_put_back(tmp_path: Path) -> None:
-    before = settings_of_the_machine()
-    with Machine(1, find_sizes(), tmp_path / "journal"):
-        assert settings_of_the_machine() != before
-    assert settings_of_the_machine() == before
-    assert not (tmp_path / "journal").exists()
-
-
-@root
-def test_a_run_that_was_killed_is_undone_by_the_next(tmp_path: Path) -> None:
-    before = settings_of_the_machine()
-    journal = tmp_path / "journal"
-    script = (
-        "import sys, time; from pathlib import Path; from helpers.machine import Machine; "
-        "from helpers.host import find_sizes; Machine(1, find_sizes(), Path(sys.argv[1])).__enter__(); "
-        "print('ready', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", script, str(journal)], cwd=ROOT, stdout=subprocess.PIPE) as run:
-        assert run.stdout is not None and run.stdout.readline() == b"ready\n"
-        run.send_signal(signal.SIGKILL)
-    assert settings_of_the_machine() != before
-    with Machine(1, find_sizes(), journal):
-        pass
-    assert settings_of_the_machine() == before
-
-
-def test_a_note_that_was_not_finished_is_passed_over(tmp_path: Path) -> None:
-    journal, knob = tmp_path / "journal", tmp_path / "knob"
-    journal.write_text(json.dumps(["write", str(knob), "old"]) + '\n["write", "/nowh')
-    setup = Machine(1, find_sizes(), journal)
-    setup._notes = setup._lock()
-    setup.put_back()
-    assert knob.read_text() == "old"
-
-
-def test_what_cannot_be_put_back_is_said(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    journal.write_text(json.dumps(["write", str(tmp_path / "no" / "where"), "old"]) + "\n")
-    setup = Machine(1, find_sizes(), journal)
-    setup._notes = setup._lock()
-    with pytest.raises(MachineError, match="not put back"):
-        setup.put_back()
-
-
-def test_a_selection_of_nothing_does_not_exit_zero() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:xdist",
-        "--stub",
-        "faithful",
-        "-k",
-        "exhaustive",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 5 and "not tested" in done.stdout.splitlines()[-1]

@@ -1,0 +1,137 @@
+"""The machine belongs to somebody: it is put back on every way out of a run."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers import host, machine
+from helpers.host import find_sizes
+from helpers.machine import JOURNAL, Machine, MachineError
+
+ROOT = Path(__file__).parents[2]
+root = pytest.mark.skipif(os.geteuid() != 0, reason="changes the machine's settings: run as root")
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """No other test changes the machine meanwhile, and no run that this test is a part of has changed it."""
+    with (ROOT / "pyproject.toml").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if JOURNAL.exists():
+            pytest.skip(f"a run has changed the machine, or left it changed: {JOURNAL}")
+        yield
+
+
+def listing(directory: str) -> list[str]:
+    return sorted(os.listdir(directory))
+
+
+def state_of_the_machine() -> dict[str, object]:
+    """All that a run may not leave changed behind itself, but for its processes."""
+    return {
+        "swaps": Path("/proc/swaps").read_text(),
+        "zram": machine.zram_devices(),
+        "hugetlb": [path.read_text() for path in sorted(Path("/sys/kernel/mm/hugepages").glob("*/nr_hugepages"))],
+        "thp": [path.read_text() for path in sorted(host.THP.glob("*")) if path.is_file()],
+        "loop devices": sorted(path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")),
+        "mounts": Path("/proc/self/mounts").read_text(),
+        "files": [listing(directory) for directory in ("/tmp", "/var/tmp", "/dev/shm", "/run")],
+    }
+
+
+def processes_of_session(session: int) -> list[int]:
+    """The processes of a session, zombies aside (``/proc/PID/stat``: state and session)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, its_session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(its_session) == session and state != "Z":
+            found.append(int(process.name))
+    return found
+
+
+def start_run(*arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for_first_results(run: "subprocess.Popen[str]") -> None:
+    assert run.stdout is not None
+    while (character := run.stdout.read(1)) != ".":
+        assert character, "the run ended before it began"
+
+
+def ended(run: "subprocess.Popen[str]") -> int:
+    """Waits for the run and all its processes; returns the exit status."""
+    run.communicate(timeout=60)
+    while processes_of_session(run.pid):  # What was orphaned dies by itself; a test has a time limit.
+        os.sched_yield()
+    return run.returncode
+
+
+@root
+def test_a_run_that_succeeds_puts_the_machine_back(alone: None) -> None:
+    before = state_of_the_machine()
+    assert ended(start_run("suites/test_witness.py")) == 0
+    assert state_of_the_machine() == before
+
+
+@root
+def test_a_run_that_fails_puts_the_machine_back(alone: None, tmp_path: Path) -> None:
+    failing = tmp_path / "test_that_fails.py"
+    failing.write_text("def test_that_fails(): assert 0\n")
+    before = state_of_the_machine()
+    assert ended(start_run("suites/test_witness.py", str(failing))) == 1
+    assert state_of_the_machine() == before
+
+
+@root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("whom", ["run", "all"])
+def test_a_run_that_is_interrupted_puts_the_machine_back(alone: None, number: signal.Signals, whom: str) -> None:
+    """Ctrl-C in a terminal reaches every process of the run, kill(1) only the one that was named."""
+    before = state_of_the_machine()
+    run = start_run("suites")
+    wait_for_first_results(run)
+    (os.kill if whom == "run" else os.killpg)(run.pid, number)
+    assert ended(run) == pytest.ExitCode.INTERRUPTED
+    assert state_of_the_machine() == before
+
+
+@root
+def test_a_run_that_is_killed_is_put_back_by_the_next(alone: None) -> None:
+    before = state_of_the_machine()
+    run = start_run("suites")
+    wait_for_first_results(run)
+    run.kill()
+    assert ended(run) == -signal.SIGKILL
+    assert state_of_the_machine() != before
+    assert ended(start_run("suites/test_witness.py")) == 0
+    assert state_of_the_machine() == before
+
+
+def test_a_note_that_was_not_finished_is_passed_over(tmp_path: Path) -> None:
+    journal, knob = tmp_path / "journal", tmp_path / "knob"
+    journal.write_text(json.dumps(["write", str(knob), "old"]) + '\n["write", "/nowh')
+    setup = Machine(1, find_sizes(), journal)
+    setup._notes = setup._lock()
+    setup.put_back()
+    assert knob.read_text() == "old"
+
+
+def test_what_cannot_be_put_back_is_said(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.write_text(json.dumps(["write", str(tmp_path / "no" / "where"), "old"]) + "\n")
+    setup = Machine(1, find_sizes(), journal)
+    setup._notes = setup._lock()
+    with pytest.raises(MachineError, match="not put back"):
+        setup.put_back()
