@@ -1,36 +1,20 @@
 """The machine belongs to somebody: it is put back on every way out of a run."""
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from helpers import host, machine
 from helpers.host import find_sizes
-from helpers.machine import JOURNAL, Machine, MachineError
+from helpers.machine import Machine, MachineError
 
 ROOT = Path(__file__).parents[2]
 root = pytest.mark.skipif(os.geteuid() != 0, reason="changes the machine's settings: run as root")
-
-
-@pytest.fixture
-def alone() -> Iterator[None]:
-    """No other test changes the machine meanwhile, and no run that this test is a part of has changed it."""
-    with (ROOT / "pyproject.toml").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if JOURNAL.exists():
-            pytest.skip(f"a run has changed the machine, or left it changed: {JOURNAL}")
-        yield
-
-
-def listing(directory: str) -> list[str]:
-    return sorted(os.listdir(directory))
 
 
 def state_of_the_machine() -> dict[str, object]:
@@ -42,7 +26,7 @@ def state_of_the_machine() -> dict[str, object]:
         "thp": [path.read_text() for path in sorted(host.THP.glob("*")) if path.is_file()],
         "loop devices": sorted(path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")),
         "mounts": Path("/proc/self/mounts").read_text(),
-        "files": [listing(directory) for directory in ("/tmp", "/var/tmp", "/dev/shm", "/run")],
+        "files": [sorted(Path(where).glob("pagemap-scan*")) for where in ("/tmp", "/var/tmp", "/dev/shm", "/run")],
     }
 
 

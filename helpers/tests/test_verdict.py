@@ -72,7 +72,7 @@ def test_a_selection_of_nothing_does_not_exit_zero() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becomes another user: needs root")
-def test_an_ordinary_user_asks_what_an_ordinary_user_may() -> None:
+def test_an_ordinary_user_asks_what_an_ordinary_user_may(alone: None) -> None:
     """The one thing that sets this user apart: it may read this checkout and this Python, wherever they lie."""
     capability = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     identity = ["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all,+dac_read_search"]
