@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ class Tally:
     xfailed: int = 0
     skipped: int = 0
     combinations: int = 0
+    #: What is known of why tests fail, and how many of them.
+    known: Counter[str] = field(default_factory=Counter)
     interrupted: bool = False
 
     def count(self, report: pytest.TestReport) -> None:
@@ -32,6 +35,7 @@ class Tally:
         elif report.skipped:
             if hasattr(report, "wasxfail"):
                 self.xfailed += 1
+                self.known[report.wasxfail] += 1
             else:
                 self.skipped += 1
         elif report.when == "call":
