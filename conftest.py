@@ -8,6 +8,7 @@ pytest_plugins = [
     "helpers.plugins.clauses",
     "helpers.plugins.known_issues",
     "helpers.plugins.verdict",
+    "helpers.plugins.programs",
     "helpers.plugins.report",
 ]
 
@@ -18,6 +19,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--scratch", metavar="DIR", help="a directory on a real file system for mapped files")
     group.addoption("--dangerous", action="store_true", help="run tests that may hang a kernel with a known defect")
     group.addoption("--exhaustive", action="store_true", help="masks: all bits the kernel knows, all return masks")
+    group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
+    group.addoption("--write-suite", metavar="FILE", help="write one C program of the suite (with --stub faithful)")
     group.addoption(
         "--stub",
         metavar="NAME",

@@ -61,11 +61,25 @@ Pages = int | tuple[int, int] | Span
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a program that ran, with both answers; None for operations that answer nothing."""
+    """One operation of a program that ran, with both answers; None for operations that answer nothing.
+
+    A precondition isn't under test: it was asked to see whether the memory is what it should be.
+    """
 
     operation: Operation
     expected: Any
     observed: Any
+    is_precondition: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Which steps brought memory of a kind about, and what it is then: its end, its categories but for WRITTEN."""
+
+    steps: range
+    kind: Kind
+    span: Span
+    categories: int
 
 
 class CannotAsk(Exception):
@@ -91,6 +105,7 @@ class Lab:
         self.may_hang = may_hang
         self.steps: list[Step] = []
         self.memory: list[str] = []
+        self.prepared: list[Prepared] = []
 
     def close(self) -> None:
         self.target.close()
@@ -146,11 +161,14 @@ class Lab:
         self.require(*kind.needs)
         span = kind.span(self.huge, start)
         self.memory.append(f"{span}: {kind.name}, {kind.description}")
+        first = len(self.steps)
         for operation in kind.operations(span, file):
             self.do(operation)
         self.verify(span)
         if tracking is not Tracking.NONE:
             self.register(span, tracking)
+        told = self.model.categories(self.model.memory[span.start]) & ~Category.WRITTEN
+        self.prepared.append(Prepared(range(first, len(self.steps)), kind, span, told))
         return span
 
     def verify(self, span: Span, usage: bool = True) -> None:
@@ -165,6 +183,7 @@ class Lab:
             questions.append(ReadUsage(span))
         for question in questions:
             expected, found = question.run(self.model), question.run(self.target)
+            self.steps.append(Step(question, expected, found, is_precondition=True))
             if isinstance(question, ReadPagemap):
                 expected, found = states_of(expected), states_of(found)
             if expected != found:

@@ -130,20 +130,20 @@ def scan_file(path: str, flags: int = os.O_RDONLY) -> int:
         os.close(fd)
 
 
-@pytest.mark.kernel_only
+@pytest.mark.kernel_only("asks other files than pagemap")
 @pytest.mark.clause("errors")
 @pytest.mark.parametrize("path", ["/proc/self/maps", "/proc/self/status", "/dev/null"])
 def test_another_file_does_not_know_the_ioctl(path: str) -> None:
     assert scan_file(path) in (-errno.ENOTTY, -errno.EINVAL)
 
 
-@pytest.mark.kernel_only
+@pytest.mark.kernel_only("is about how pagemap is opened")
 @pytest.mark.clause("errors")
 def test_a_pagemap_that_is_open_for_reading_may_be_scanned() -> None:
     assert scan_file("/proc/self/pagemap") == 0
 
 
-@pytest.mark.kernel_only
+@pytest.mark.kernel_only("two answers are right")
 @pytest.mark.clause("dead-process")
 def test_a_process_that_is_gone_has_nothing_to_report(lab: Lab) -> None:
     span = lab.map((0, 4))
@@ -156,7 +156,7 @@ def test_a_process_that_is_gone_has_nothing_to_report(lab: Lab) -> None:
     assert found.regions == ()
 
 
-@pytest.mark.kernel_only
+@pytest.mark.kernel_only("becomes another user")
 @pytest.mark.clause("other-process")
 def test_a_process_of_another_user_is_not_to_be_scanned(lab: Lab) -> None:
     lab.require("root")
@@ -175,7 +175,7 @@ def test_a_process_of_another_user_is_not_to_be_scanned(lab: Lab) -> None:
     assert status in (errno.EACCES, errno.EPERM)
 
 
-@pytest.mark.kernel_only
+@pytest.mark.kernel_only("is about a mapping that the kernel made")
 @pytest.mark.clause("pfnmap")
 def test_a_pfnmap_mapping_reports_nothing() -> None:
     lines = [

@@ -18,6 +18,12 @@ CHUNKS = 32
 CHUNK = (1 << 3 * BITS) // CHUNKS
 
 
+def chunk_in_c(chunk: int, returned: str) -> str:
+    """The same proof as a statement in C."""
+    mask = "PAGE_IS_WRITTEN" if returned == "written" else "0"
+    return f"make_mosaic(), every_mask(mosaic, {chunk * CHUNK}, {CHUNK}, {mask});"
+
+
 @pytest.fixture(scope="module")
 def mosaic(pytestconfig: pytest.Config, host: Host) -> Iterator[masks.Mosaic]:
     """Memory that holds every set of categories side by side."""
@@ -29,6 +35,7 @@ def mosaic(pytestconfig: pytest.Config, host: Host) -> Iterator[masks.Mosaic]:
 @pytest.mark.clause("selection", "output")
 @pytest.mark.parametrize("returned", ["written", "all"])
 @pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.in_c(call=chunk_in_c)
 def test_every_mask_combination_selects_by_the_rule(
     mosaic: masks.Mosaic, chunk: int, returned: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -219,7 +219,7 @@ def race(lab: Lab, kind: Kind, vec_len: int) -> object:
     return found
 
 
-@pytest.mark.kernel_only
+@pytest.mark.kernel_only("threads race, no sequence of operations")
 @pytest.mark.clause("atomic")
 @pytest.mark.parametrize("vec_len", [1, 512])
 @pytest.mark.parametrize("kind", RACED, ids=str)
@@ -260,7 +260,7 @@ def test_a_vec_inside_the_scanned_range_is_written_memory(lab: Lab, flags: ScanF
 
 @pytest.mark.clause("hugetlb-hole")
 @pytest.mark.may_hang
-@pytest.mark.kernel_only
+@pytest.mark.kernel_only("may hang a kernel with a known defect")
 def test_protecting_empty_hugetlb_memory_comes_to_an_end(lab: Lab) -> None:
     lab.require("hugetlb")
     span = lab.map((0, lab.huge), Backing.HUGETLB, shared=True)

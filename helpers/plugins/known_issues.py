@@ -51,16 +51,22 @@ def exhibits(config: pytest.Config, probe: str) -> bool:
     return answers[probe]
 
 
+def issue_named(item: pytest.Item) -> dict[str, Any] | None:
+    """The entry that names a test."""
+    name = item.nodeid.rsplit("/", 1)[-1]
+    for issue in known_issues():
+        patterns = [pattern.replace("[", "[[]") for pattern in issue.get("tests", ())]
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            return issue
+    return None
+
+
 def issue_of(item: pytest.Item) -> dict[str, Any] | None:
     """The entry that names a test and whose defect the kernel has."""
     if item.config.getoption("stub"):
         return None  # What is broken in a stub is never known: the suite has to find it.
-    name = item.nodeid.rsplit("/", 1)[-1]
-    for issue in known_issues():
-        patterns = [pattern.replace("[", "[[]") for pattern in issue.get("tests", ())]
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns) and exhibits(item.config, issue["probe"]):
-            return issue
-    return None
+    issue = issue_named(item)
+    return issue if issue and exhibits(item.config, issue["probe"]) else None
 
 
 def hints(item: pytest.Item) -> list[str]:

@@ -52,10 +52,8 @@ def _listed(title: str, entries: Iterable[str]) -> str:
 
 def pytest_html_results_table_header(cells: list[str]) -> None:
     cells.insert(2, "<th>Clauses</th>")
-    del cells[-1]
 
 
 def pytest_html_results_table_row(report: pytest.TestReport, cells: list[str]) -> None:
     told = sorted({str(value) for name, value in report.user_properties if name == "clause"})
     cells.insert(2, f"<td>{', '.join(told)}</td>")
-    del cells[-1]

@@ -1,0 +1,115 @@
+"""A C program for each test that failed, and with --write-c for each that ran."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_html import extras
+
+from helpers import masks
+from helpers.lab import Lab
+from helpers.plugins.clauses import catalogue, clauses_of
+from helpers.plugins.known_issues import PROBES, issue_named, known_issues
+from helpers.plugins.labs import LAB, new_target
+from helpers.plugins.machine import HOST
+from helpers.plugins.verdict import kernel_name
+from helpers.program.printer import program
+from helpers.program.suite import Issue, Record, Suite
+
+FAILURES = "failures"
+RECORDER = pytest.StashKey["Recorder"]()
+
+
+def file_name(nodeid: str) -> str:
+    """A name for a test's program: that of the test, in characters that every file system takes."""
+    return re.sub(r"[^\w.=+-]+", "-", nodeid.rsplit("/", 1)[-1].replace(".py::", "-")).strip("-") + ".c"
+
+
+def write_program(item: pytest.Item, directory: Path) -> Path | None:
+    """Writes the program of a test that ran; None when it wasn't one of operations in a lab."""
+    lab = item.stash.get(LAB, None)
+    if lab is None or not lab.steps:
+        return None
+    told = [f"{catalogue()[clause]['says']} ({catalogue()[clause]['where']})" for clause in clauses_of(item)]
+    name = item.nodeid.rsplit("/", 1)[-1]
+    text = program(name, lab.steps, item.config.stash[HOST].facts, told, kernel_name(item.config))
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / file_name(item.nodeid)
+    path.write_text(text)
+    return path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if (recorder := item.config.stash.get(RECORDER, None)) and (call.when == "call" or report.skipped):
+        recorder.add(item, report)
+    if call.when != "call":
+        return report
+    if report.failed and (path := write_program(item, item.config.rootpath / FAILURES)):
+        shown = path.relative_to(item.config.rootpath)
+        report.sections.append(("C program", f"{shown}: cc -pthread {shown} && ./a.out"))
+        report.extras = [*getattr(report, "extras", []), extras.url(str(shown), name="C program")]
+    if (directory := item.config.getoption("write_c")) and (not report.skipped or hasattr(report, "wasxfail")):
+        write_program(item, Path(directory))
+    return report
+
+
+class Recorder:
+    """Collects what ran, for one program of the whole suite."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.left_out: dict[str, str] = {}
+
+    def add(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        function, _, parameters = item.name.partition("[")
+        parameters = parameters and f"[{parameters}"
+        issue = (issue_named(item) or {"id": ""})["id"]
+        lab = item.stash.get(LAB, None)
+        if as_loop := item.get_closest_marker("in_c"):
+            loop = as_loop.kwargs["call"](**getattr(getattr(item, "callspec", None), "params", {}))
+            self.records.append(Record(function, parameters, loop=loop, issue=issue))
+        elif only := item.get_closest_marker("kernel_only"):
+            self.left_out[function] = only.args[0]
+        elif report.passed and lab and lab.steps:
+            self.records.append(Record(function, parameters, tuple(lab.steps), tuple(lab.prepared), issue))
+        elif report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            self.left_out[f"{function}, in part"] = reason.removeprefix("Skipped: ")
+
+    def write(self, config: pytest.Config, path: Path) -> None:
+        """Writes the program. The records are put together by function, in the order of their first tests."""
+        order = {record.function: place for place, record in reversed(list(enumerate(self.records)))}
+        self.records.sort(key=lambda record: order[record.function])
+        facts = config.stash[HOST].facts
+        lab = Lab(config.stash[HOST], new_target(config))
+        mosaic = masks.build(lab)
+        suite = Suite(facts, (lab.steps, mosaic.runs))
+        left_out = [f"{name}: {reason}" for name, reason in sorted(self.left_out.items())]
+        path.write_text(suite.text(self.records, self.issues(config), left_out))
+        print(f"\n{path}: {len(self.records)} tests; not in it:", *left_out, sep="\n  ")
+
+    def issues(self, config: pytest.Config) -> list[Issue]:
+        found = []
+        for issue in known_issues():
+            if "probe" in issue:
+                lab = Lab(config.stash[HOST], new_target(config))
+                config.stash[PROBES][issue["probe"]](lab)
+                found.append(Issue(issue["id"], issue["summary"], tuple(lab.steps)))
+        return found
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("write_suite"):
+        if config.getoption("stub") != "faithful":
+            raise pytest.UsageError("--write-suite records what the contract says: give --stub faithful")
+        config.stash[RECORDER] = Recorder()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.OK and (recorder := session.config.stash.get(RECORDER, None)):
+        recorder.write(session.config, Path(session.config.getoption("write_suite")))

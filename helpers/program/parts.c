@@ -1,0 +1,1155 @@
+/*
+ * The parts of which helpers/program/printer.py makes C programs. Each begins with a line
+ * "//@ name: the parts it needs", which isn't printed; a program has the parts that it needs, in this order.
+ */
+//@ base:
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* From linux/fs.h and linux/userfaultfd.h, which may be older than this, or not there. */
+struct page_region {
+	uint64_t start, end, categories;
+};
+struct pm_scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+struct uffdio_range {
+	uint64_t start, len;
+};
+struct uffdio_api {
+	uint64_t api, features, ioctls;
+};
+struct uffdio_register {
+	struct uffdio_range range;
+	uint64_t mode, ioctls;
+};
+struct uffdio_writeprotect {
+	struct uffdio_range range;
+	uint64_t mode;
+};
+@CONSTANTS@
+/* A page in whose start the kernel has written nothing yet. */
+#define UNTOUCHED 0x5e5e5e5e5e5e5e5eULL
+/* In place of a page to which walk_end points. */
+#define NOT_WRITTEN -1
+
+enum { KEEPS = 0, DIFFERS = 1, CANNOT_ASK = 4 };
+
+static const char *indent = "";
+static int pagemap, child_pagemap = -1;
+static uint64_t known;
+static int has_soft_dirty;
+static char *arena;
+
+/* Ends the program: what was found is the exit status. */
+__attribute__((noreturn, format(printf, 2, 3))) static void end(int status, const char *format, ...)
+{
+	va_list arguments;
+
+	printf("%s# ", indent);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("\n");
+	fflush(stdout);
+	_exit(status);
+}
+
+/* What isn't under test must work; where it doesn't, nothing can be asked here. */
+static long must(long result, const char *what)
+{
+	if (result < 0)
+		end(CANNOT_ASK, "can't be asked here: %s: %s", what, strerror(errno));
+	return result;
+}
+
+/* The address of a page; page numbers count from the start of an arena in which every mapping lies. */
+static char *at(int64_t page)
+{
+	return arena + page * PAGE;
+}
+
+static long scan_nothing(uint64_t categories)
+{
+	struct pm_scan_arg arg = { .size = sizeof(arg), .category_mask = categories };
+
+	return ioctl(pagemap, PAGEMAP_SCAN, &arg);
+}
+
+static void find_what_is_known(void)
+{
+	pagemap = must(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), "open /proc/self/pagemap");
+	if (scan_nothing(0) < 0)
+		end(CANNOT_ASK, "can't be asked here: the kernel has no PAGEMAP_SCAN: %s", strerror(errno));
+	for (int bit = 0; bit < 64; bit++)
+		known |= scan_nothing(1ULL << bit) == 0 ? 1ULL << bit : 0;
+}
+
+/* The arena: a stretch of addresses that nobody uses, aligned for huge pages. */
+static void find_arena(void)
+{
+	size_t length = (size_t)1 << 30;
+	char *place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (place == MAP_FAILED)
+		end(CANNOT_ASK, "can't be asked here: no addresses: %s", strerror(errno));
+	munmap(place, length);
+	arena = (char *)(((uintptr_t)place + length / 4) / HUGE_PAGE * HUGE_PAGE);
+}
+
+static void find_soft_dirty(void)
+{
+	uint64_t entry = 0;
+
+	*(volatile char *)&entry = 0;
+	must(pread(pagemap, &entry, 8, (uintptr_t)&entry / PAGE * 8), "read /proc/self/pagemap");
+	has_soft_dirty = entry >> 55 & 1;
+}
+
+static void prepare_to_ask(void)
+{
+	if (sysconf(_SC_PAGESIZE) != PAGE)
+		end(CANNOT_ASK, "can't be asked here: this program was made for pages of %d bytes", PAGE);
+	find_what_is_known();
+	find_arena();
+	find_soft_dirty();
+}
+
+//@ map: base
+struct mapped_file {
+	const char *name;
+	int fd;
+};
+static struct mapped_file files[8];
+
+static int new_file(int backing)
+{
+	static const char *const directories[][3] = {
+		[TMPFS] = { "/dev/shm", "/run", "/tmp" },
+		[ON_DISK] = { "/var/tmp", "/tmp", "." },
+	};
+	int fd;
+
+	if (backing == MEMFD)
+		return syscall(SYS_memfd_create, "pagemap-scan", MFD_CLOEXEC);
+	if (backing == HUGETLB_MEMFD)
+		return syscall(SYS_memfd_create, "pagemap-scan", MFD_CLOEXEC | MFD_HUGETLB | HUGE_PAGE_SHIFT << 26);
+	for (int index = 0; index < 3; index++) {
+		char name[] = "/pagemap-scan-XXXXXX", path[64];
+		struct statfs fs;
+
+		snprintf(path, sizeof(path), "%s%s", directories[backing][index], name);
+		if (statfs(directories[backing][index], &fs) || (fs.f_type == TMPFS_MAGIC) != (backing == TMPFS) ||
+		    (backing == ON_DISK && (fs.f_type == RAMFS_MAGIC || fs.f_type == OVERLAYFS_MAGIC)))
+			continue;
+		fd = mkstemp(path);
+		if (fd >= 0) {
+			unlink(path);
+			return fd;
+		}
+	}
+	errno = ENOENT;
+	return -1;
+}
+
+/* The file of a name, made on first use. */
+static int file_of(const char *name, int backing)
+{
+	struct mapped_file *file = files;
+
+	while (file->name && strcmp(file->name, name))
+		file++;
+	if (!file->name) {
+		file->fd = must(new_file(backing), "a file to map");
+		file->name = name;
+	}
+	return file->fd;
+}
+
+/* mmap(2) of fresh memory, or of a file, from one of its pages on. */
+static void map(int64_t start, int64_t stop, int backing, int flags, int prot, const char *file, int64_t file_page)
+{
+	size_t length = (stop - start) * PAGE;
+	int fd = -1;
+	void *mapped;
+
+	if (backing == ANONYMOUS || backing == HUGETLB) {
+		flags |= MAP_ANONYMOUS;
+	} else {
+		off_t needed = file_page * PAGE + length;
+
+		fd = file_of(file, backing);
+		if (lseek(fd, 0, SEEK_END) < needed)
+			must(ftruncate(fd, needed), "ftruncate");
+	}
+	if (backing == HUGETLB)
+		flags |= MAP_HUGETLB | HUGE_PAGE_SHIFT << 26;
+	mapped = mmap(at(start), length, prot, flags | MAP_FIXED, fd, file_page * PAGE);
+	must(mapped == MAP_FAILED ? -1 : 0, "mmap");
+}
+
+//@ unmap: base
+static void unmap(int64_t start, int64_t stop)
+{
+	must(munmap(at(start), (stop - start) * PAGE), "munmap");
+}
+
+//@ move: base
+static void move(int64_t start, int64_t stop, int64_t to)
+{
+	size_t length = (stop - start) * PAGE;
+	void *moved = mremap(at(start), length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at(to));
+
+	must(moved == MAP_FAILED ? -1 : 0, "mremap");
+}
+
+//@ set_protection: base
+static void set_protection(int64_t start, int64_t stop, int prot)
+{
+	must(mprotect(at(start), (stop - start) * PAGE, prot), "mprotect");
+}
+
+//@ entries: base
+/* Entries of /proc/self/pagemap, by read(2). */
+static uint64_t *entries(int64_t start, int64_t stop)
+{
+	static uint64_t found[1 << 16];
+
+	must(pread(pagemap, found, (stop - start) * 8, (uintptr_t)at(start) / PAGE * 8), "read /proc/self/pagemap");
+	return found;
+}
+
+//@ advise: entries
+static int any_present(int64_t start, int64_t stop)
+{
+	uint64_t *found = entries(start, stop);
+	int present = 0;
+
+	for (int64_t page = 0; page < stop - start; page++)
+		present |= found[page] >> 63;
+	return present;
+}
+
+static int there_is_swap(void)
+{
+	char line[128];
+	unsigned long free_swap = 0;
+	FILE *meminfo = fopen("/proc/meminfo", "r");
+
+	while (meminfo && fgets(line, sizeof(line), meminfo))
+		sscanf(line, "SwapFree: %lu kB", &free_swap);
+	if (meminfo)
+		fclose(meminfo);
+	return free_swap > 1024;
+}
+
+/* madvise(2). MADV_PAGEOUT is repeated until the pages are gone: the kernel may decline for a moment. */
+static void advise(int64_t start, int64_t stop, int advice, int in_swap)
+{
+	time_t limit = time(NULL) + 30;
+
+	if (in_swap && !there_is_swap())
+		end(CANNOT_ASK, "can't be asked here: there is no swap");
+	do {
+		must(madvise(at(start), (stop - start) * PAGE, advice), "madvise");
+		if (time(NULL) > limit)
+			end(CANNOT_ASK, "can't be asked here: pages are still mapped after MADV_PAGEOUT");
+	} while (advice == MADV_PAGEOUT && any_present(start, stop));
+}
+
+//@ userfaultfd: base
+enum { SYNC, ASYNC };
+static int userfaultfds[] = { -1, -1 };
+
+/* A userfaultfd for write protection of all kinds of memory, with or without UFFD_FEATURE_WP_ASYNC. */
+static int userfaultfd(int asynchronous)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int *fd = &userfaultfds[asynchronous];
+
+	if (*fd >= 0)
+		return *fd;
+	api.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED |
+		       (asynchronous ? UFFD_FEATURE_WP_ASYNC : 0);
+	*fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), "userfaultfd");
+	must(ioctl(*fd, UFFDIO_API, &api), "UFFDIO_API with WP_ASYNC");
+	return *fd;
+}
+
+//@ track: userfaultfd
+/* UFFDIO_REGISTER in mode WP. */
+static void track(int64_t start, int64_t stop, int asynchronous)
+{
+	struct uffdio_register range = {
+		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	must(ioctl(userfaultfd(asynchronous), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+}
+
+//@ untrack: userfaultfd
+/* UFFDIO_UNREGISTER. */
+static void untrack(int64_t start, int64_t stop)
+{
+	struct uffdio_range range = { (uintptr_t)at(start), (stop - start) * PAGE };
+
+	must(ioctl(userfaultfd(ASYNC), UFFDIO_UNREGISTER, &range), "UFFDIO_UNREGISTER");
+}
+
+//@ close_userfaultfd: userfaultfd
+static void close_userfaultfd(void)
+{
+	for (int index = 0; index < 2; index++) {
+		if (userfaultfds[index] >= 0)
+			close(userfaultfds[index]);
+		userfaultfds[index] = -1;
+	}
+}
+
+//@ write_protect: userfaultfd
+/* UFFDIO_WRITEPROTECT, with or without its mode WP. */
+static void write_protect(int64_t start, int64_t stop, int protect)
+{
+	struct uffdio_writeprotect range = {
+		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
+		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	must(ioctl(userfaultfd(ASYNC), UFFDIO_WRITEPROTECT, &range), "UFFDIO_WRITEPROTECT");
+}
+
+//@ read_pages: base
+/* Loads a byte of each page. */
+static void read_pages(int64_t start, int64_t stop)
+{
+	for (int64_t page = start; page < stop; page++)
+		(void)*(volatile char *)at(page);
+}
+
+//@ write_pages: base
+/* Stores a byte in each page. */
+static void write_pages(int64_t start, int64_t stop)
+{
+	for (int64_t page = start; page < stop; page++)
+		*(volatile char *)at(page) = 1;
+}
+
+//@ kernel_writes: base
+/* read(2) into each page: the kernel writes on behalf of the process. */
+static void kernel_writes(int64_t start, int64_t stop)
+{
+	int zero = must(open("/dev/zero", O_RDONLY | O_CLOEXEC), "open /dev/zero");
+
+	for (int64_t page = start; page < stop; page++)
+		must(read(zero, at(page), 1), "read /dev/zero");
+	close(zero);
+}
+
+//@ write_file: map
+/* pwrite(2) to pages of a mapped file. */
+static void write_file(const char *file, int64_t start, int64_t stop)
+{
+	for (int64_t page = start; page < stop; page++)
+		must(pwrite(file_of(file, MEMFD), "w", 1, page * PAGE), "pwrite");
+}
+
+//@ punch_hole: map
+/* fallocate(2) with FALLOC_FL_PUNCH_HOLE; the pages are the file's. */
+static void punch_hole(const char *file, int64_t start, int64_t stop)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	must(fallocate(file_of(file, MEMFD), mode, start * PAGE, (stop - start) * PAGE), "fallocate");
+}
+
+//@ fork_child: base
+static pid_t child;
+
+/* fork(2): from now on there is a child to scan, which does nothing. */
+static void fork_child(void)
+{
+	pid_t parent = getpid();
+	char path[32];
+
+	child = must(fork(), "fork");
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (getppid() == parent)
+			pause();
+		_exit(0);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)child);
+	child_pagemap = must(open(path, O_RDONLY | O_CLOEXEC), path);
+}
+
+//@ kill_child: fork_child
+/* Ends the child and reaps it, while its pagemap stays open. */
+static void kill_child(void)
+{
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+//@ expect_entries: entries
+struct run {
+	int64_t pages;
+	uint64_t bits;
+};
+#define RUNS(...) (struct run[]){ __VA_ARGS__, { 0, 0 } }
+
+/* Compares what read(2) of pagemap says, reduced to some of its bits. */
+static void expect_entries(int64_t start, int64_t stop, uint64_t bits, int otherwise, const struct run *runs)
+{
+	uint64_t *found = entries(start, stop);
+	int64_t page = start;
+
+	for (; runs->pages; runs++) {
+		for (int64_t last = page + runs->pages; page < last; page++) {
+			uint64_t soft_dirty = has_soft_dirty && page < stop ? PM_SOFT_DIRTY : 0;
+			uint64_t expected = (runs->bits | soft_dirty) & bits, observed = found[page - start] & bits;
+
+			if (observed != expected)
+				end(otherwise, "page %" PRId64 ": pagemap says %#" PRIx64 ", not %#" PRIx64 "%s", page, observed,
+				    expected, otherwise == CANNOT_ASK ? ": the memory isn't what it should be" : "");
+		}
+	}
+}
+
+//@ expect_huge: entries
+static uint64_t frame(const char *place)
+{
+	uint64_t entry = 0;
+
+	must(pread(pagemap, &entry, 8, (uintptr_t)place / PAGE * 8), "read /proc/self/pagemap");
+	return entry & ((1ULL << 55) - 1);
+}
+
+/* smaps doesn't count the huge zero page: it is told by its frame, which every use of it shares. */
+static uint64_t frame_of_huge_zero_page(void)
+{
+	char *place = mmap(NULL, 2 * HUGE_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *aligned = (char *)(((uintptr_t)place + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+	uint64_t found;
+
+	madvise(aligned, HUGE_PAGE, MADV_HUGEPAGE);
+	(void)*(volatile char *)aligned;
+	found = frame(aligned);
+	munmap(place, 2 * HUGE_PAGE);
+	return found;
+}
+
+/* Whether smaps counts so many pages of a range as mapped by huge pages, huge zero pages added. */
+static void expect_huge(int64_t start, int64_t stop, long pages)
+{
+	static const char *const counts[] = { "AnonHugePages: %lu", "ShmemPmdMapped: %lu", "FilePmdMapped: %lu",
+					      "Shared_Hugetlb: %lu", "Private_Hugetlb: %lu" };
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	int64_t unit = HUGE_PAGE / PAGE;
+	unsigned long from = 0, first, last, count, found = 0;
+	char line[512];
+
+	while (smaps && fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &first, &last) == 2)
+			from = first;
+		for (int index = 0; from >= (uintptr_t)at(start) && from < (uintptr_t)at(stop) && index < 5; index++)
+			found += sscanf(line, counts[index], &count) == 1 ? count * 1024 / PAGE : 0;
+	}
+	if (smaps)
+		fclose(smaps);
+	for (int64_t page = (start + unit - 1) / unit * unit; found != (unsigned long)pages && page < stop; page += unit)
+		found += frame(at(page)) && frame(at(page)) == frame_of_huge_zero_page() ? unit : 0;
+	if (found != (unsigned long)pages)
+		end(CANNOT_ASK, "can't be asked here: %lu pages are mapped by huge pages, not %ld", found, pages);
+}
+
+//@ scan: base
+struct region {
+	int64_t start, stop;
+	uint64_t categories;
+	/* The same again, `times` in all, each `stride` pages behind the one before. */
+	int64_t times, stride;
+};
+#define REGIONS(...) (struct region[]){ __VA_ARGS__, { 0, 0, 0, 0, 0 } }
+#define R(start, stop, categories) { start, stop, categories, 1, 0 }
+#define EVERY(start, stop, categories, times, stride) { start, stop, categories, times, stride }
+#define MOST_REGIONS 4096
+/* In place of a vec_len of 0 and of a return_mask of 0, which stand for "room enough" and "all categories". */
+#define NO_ROOM UINT64_MAX
+#define NO_CATEGORY UINT64_MAX
+
+/* A field of the argument that is given another value. */
+struct field {
+	size_t offset;
+	uint64_t value;
+};
+#define PUT(field, value) { offsetof(struct pm_scan_arg, field), value }
+#define FIELDS(...) (struct field[]){ __VA_ARGS__, { SIZE_MAX, 0 } }
+/* The address of a byte of the arena. */
+#define ADDRESS(page, offset) ((uintptr_t)at(page) + (offset))
+
+struct scan {
+	int64_t start, stop;
+	uint64_t flags, mask, anyof, inverted, returned, max_pages, vec_len;
+	int without_vec, of_child;
+	/* Instead of what these say: fields, another number of the ioctl, another place for the argument. */
+	const struct field *put;
+	unsigned long request;
+	int is_elsewhere;
+	uint64_t place, vec;
+	/* What the contract says: an errno, or the regions; where the walk ends, when not at stop. */
+	int error, stops;
+	int64_t walk_end;
+	const struct region *regions;
+};
+#define SCAN(from, to, ...) scan((struct scan){ .start = from, .stop = to, __VA_ARGS__ })
+#define STOPS_AT(page) .stops = 1, .walk_end = page
+
+static const char *const category_names[] = { "WPALLOWED", "WRITTEN", "FILE", "PRESENT", "SWAPPED", "PFNZERO", "HUGE",
+					      "SOFT_DIRTY", "GUARD", "ACCESSED" };
+
+static void show(const char *title, long result, uint64_t walk_end, const struct page_region *regions, size_t count)
+{
+	printf("%s# %s: returns %ld; walk_end ", indent, title, result);
+	if (walk_end == UNTOUCHED)
+		printf("not written\n");
+	else
+		printf("page %.2f\n", (double)(int64_t)(walk_end - (uintptr_t)arena) / PAGE);
+	for (size_t index = 0; index < count; index++) {
+		printf("%s#   pages %" PRId64 "-%" PRId64, indent,
+		       ((int64_t)regions[index].start - (int64_t)(uintptr_t)arena) / PAGE,
+		       ((int64_t)regions[index].end - (int64_t)(uintptr_t)arena) / PAGE - 1);
+		for (int bit = 0; bit < 10; bit++)
+			if (regions[index].categories >> bit & 1)
+				printf(" %s", category_names[bit]);
+		printf("\n");
+	}
+}
+
+/* The expected regions as the kernel would write them: neighbours that say the same are one. */
+static size_t expected_regions(const struct scan *scan, uint64_t returned, struct page_region *found)
+{
+	size_t count = 0;
+
+	for (const struct region *region = scan->regions; region && region->stop; region++) {
+		for (int64_t turn = 0; turn < (region->times ? region->times : 1); turn++) {
+			uint64_t soft_dirty = has_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0;
+			uint64_t categories = (region->categories | soft_dirty) & returned;
+			uint64_t start = (uintptr_t)at(region->start + turn * region->stride);
+			uint64_t stop = (uintptr_t)at(region->stop + turn * region->stride);
+
+			if (count && found[count - 1].end == start && found[count - 1].categories == categories)
+				found[count - 1].end = stop;
+			else
+				found[count++] = (struct page_region){ start, stop, categories };
+		}
+	}
+	return count;
+}
+
+/* Puts the argument where the kernel shall look for it, by a way that asks no access rights. */
+static void store(uint64_t place, const struct pm_scan_arg *arg)
+{
+	int memory = must(open("/proc/self/mem", O_RDWR | O_CLOEXEC), "open /proc/self/mem");
+	ssize_t ignored = pwrite(memory, arg, sizeof(*arg), place);
+
+	(void)ignored;
+	close(memory);
+}
+
+/* PAGEMAP_SCAN, compared with what the contract says. */
+static void scan(struct scan scan)
+{
+	static struct page_region vec[MOST_REGIONS + 1], expected[MOST_REGIONS];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = scan.flags,
+		.start = (uintptr_t)at(scan.start),
+		.end = (uintptr_t)at(scan.stop),
+		.walk_end = UNTOUCHED,
+		.vec = scan.without_vec ? 0 : (uintptr_t)vec,
+		.vec_len = scan.without_vec || scan.vec_len == NO_ROOM ? 0 : scan.vec_len ? scan.vec_len : MOST_REGIONS,
+		.max_pages = scan.max_pages,
+		.category_inverted = scan.inverted,
+		.category_mask = scan.mask,
+		.category_anyof_mask = scan.anyof,
+		.return_mask = scan.returned == NO_CATEGORY ? 0 : scan.returned ? scan.returned : known,
+	};
+	uint64_t masks = scan.inverted | scan.mask | scan.anyof;
+	uint64_t walk_end = (uintptr_t)at(scan.stops ? scan.walk_end : scan.stop);
+	const struct page_region *regions = vec;
+	size_t wanted, found = 0;
+	long result, due;
+
+	if (scan.stops && scan.walk_end == NOT_WRITTEN)
+		walk_end = UNTOUCHED;
+	if ((masks | arg.return_mask) & ~known)
+		end(CANNOT_ASK, "can't be asked here: the kernel doesn't know these categories");
+	if (masks & PAGE_IS_SOFT_DIRTY && has_soft_dirty)
+		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
+	if (!vec[MOST_REGIONS].start)
+		for (size_t index = 0; index <= MOST_REGIONS; index++)
+			vec[index].start = UNTOUCHED;
+	for (const struct field *field = scan.put; field && field->offset != SIZE_MAX; field++)
+		memcpy((char *)&arg + field->offset, &field->value, sizeof(field->value));
+	wanted = expected_regions(&scan, arg.return_mask, expected);
+	due = scan.error ? -scan.error : (long)wanted;
+	if (scan.is_elsewhere)
+		store(scan.place, &arg);
+	result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN,
+		       scan.is_elsewhere ? (void *)(uintptr_t)scan.place : &arg);
+	result = result < 0 ? -errno : result;
+	if (scan.vec && result > 0) {
+		regions = (const struct page_region *)(uintptr_t)scan.vec;
+		found = result;
+	} else {
+		while (vec[found].start != UNTOUCHED)
+			found++;
+	}
+	if (result == due && arg.walk_end == walk_end && found == wanted &&
+	    !memcmp(regions, expected, found * sizeof(*regions))) {
+		for (size_t index = 0; index < found; index++)
+			vec[index].start = UNTOUCHED;
+		return;
+	}
+	printf("%s# scan of pages %" PRId64 " to %" PRId64 ": the kernel differs from the contract\n", indent, scan.start,
+	       scan.stop);
+	show("expected", due, walk_end, expected, wanted);
+	show("observed", result, arg.walk_end, regions, found);
+	end(DIFFERS, "doesn't keep the clause");
+}
+
+//@ limits: scan write_protect write_pages
+#define MOST_PAGES 2048
+
+/* What the contract says of written pages (a byte each) under both limits; returns where the walk ends. */
+static int64_t limited(const uint8_t *written, int64_t start, int64_t stop, uint64_t max_pages, uint64_t vec_len,
+		       struct region *found)
+{
+	uint64_t pages = 0, count = 0;
+
+	for (int64_t page = start; page < stop; page++) {
+		int continues = count && found[count - 1].stop == page;
+
+		if (!written[page])
+			continue;
+		if ((max_pages && pages == max_pages) || (!continues && count == vec_len)) {
+			found[count] = (struct region){ 0, 0, 0, 0, 0 };
+			return page;
+		}
+		pages++;
+		if (continues)
+			found[count - 1].stop++;
+		else
+			found[count++] = (struct region)R(page, page + 1, PAGE_IS_WRITTEN);
+	}
+	found[count] = (struct region){ 0, 0, 0, 0, 0 };
+	return stop;
+}
+
+/* Scans, and comes back to where the walk ended, until the end; a scan that protects leaves nothing written. */
+static void scan_and_resume(uint8_t *written, int64_t pages, uint64_t flags, uint64_t max_pages, uint64_t vec_len)
+{
+	static struct region expected[MOST_PAGES + 1];
+	int64_t start = 0;
+
+	while (start < pages) {
+		int64_t walk_end = limited(written, start, pages, max_pages, vec_len, expected);
+
+		SCAN(start, pages, .flags = flags, .mask = PAGE_IS_WRITTEN, .returned = PAGE_IS_WRITTEN,
+		     .max_pages = max_pages, .vec_len = vec_len, STOPS_AT(walk_end), .regions = expected);
+		if (flags) {
+			memset(written + start, 0, walk_end - start);
+			limited(written, 0, pages, 0, MOST_PAGES, expected);
+			SCAN(0, pages, .mask = PAGE_IS_WRITTEN, .returned = PAGE_IS_WRITTEN, .regions = expected);
+		}
+		start = walk_end;
+	}
+}
+
+/* Exactly the pages of a pattern are written. */
+static void lay(const uint8_t *written, int64_t pages)
+{
+	write_protect(0, pages, 1);
+	for (int64_t page = 0; page < pages; page++)
+		if (written[page])
+			write_pages(page, page + 1);
+}
+
+//@ small_scope: limits map track
+/* Every 16th pattern of 8 pages, with every max_pages from 0 to 9 and every vec_len from 1 to 9. */
+static void small_scope(int block, uint64_t flags)
+{
+	uint8_t written[8];
+
+	map(0, 8, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE, NULL, 0);
+	track(0, 8, ASYNC);
+	for (int turn = block * 90; turn < 256 * 90; turn += turn % 90 == 89 ? 1 + 15 * 90 : 1) {
+		uint64_t max_pages = turn % 90 / 9, vec_len = turn % 9 + 1;
+
+		for (int page = 0; page < 8; page++)
+			written[page] = turn / 90 >> page & 1;
+		if (flags || turn % 90 == 0)
+			lay(written, 8);
+		scan_and_resume(written, 8, flags, max_pages, vec_len);
+	}
+}
+
+//@ random_pattern: limits map track
+/* A linear congruential generator: the pattern of a seed is the same everywhere. */
+static uint32_t dice(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return *state >> 33;
+}
+
+static void random_pattern(int64_t pages, int seed)
+{
+	static const int vec_lens[] = { 1, 3, 64, 511, 512, 513, 4000 }, most[] = { 0, 7, 600 };
+	uint64_t state = seed * 10000 + pages;
+	uint8_t written[MOST_PAGES];
+
+	map(0, pages, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE, NULL, 0);
+	track(0, pages, ASYNC);
+	for (int64_t page = 0; page < pages; page++)
+		written[page] = dice(&state) % 4 < (seed % 2 ? 1 : 2);
+	lay(written, pages);
+	for (int index = 0; index < 7; index++)
+		scan_and_resume(written, pages, 0, most[dice(&state) % 3], vec_lens[index]);
+	scan_and_resume(written, pages, PM_SCAN_WP_MATCHING, 0, 100);
+}
+
+//@ masks: scan
+static int mask_selects(uint64_t categories, const struct pm_scan_arg *arg)
+{
+	categories ^= arg->category_inverted;
+	return (categories & arg->category_mask) == arg->category_mask &&
+	       (!arg->category_anyof_mask || categories & arg->category_anyof_mask);
+}
+
+/* What the contract says of memory whose categories are known. */
+static long mask_oracle(const struct page_region *memory, size_t runs, const struct pm_scan_arg *arg,
+			struct page_region *expected)
+{
+	long count = 0;
+
+	for (size_t run = 0; run < runs; run++) {
+		uint64_t categories = memory[run].categories & arg->return_mask;
+
+		if (!mask_selects(memory[run].categories, arg))
+			continue;
+		if (count && expected[count - 1].end == memory[run].start && expected[count - 1].categories == categories)
+			expected[count - 1].end = memory[run].end;
+		else
+			expected[count++] = (struct page_region){ memory[run].start, memory[run].end, categories };
+	}
+	return count;
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* Combinations of the three masks over bits 0 to 7, from one on; where the ioctl is slow, every 1024th. */
+static void every_mask(const struct region *told, uint64_t first, uint64_t count, uint64_t returned)
+{
+	struct page_region memory[64], vec[65], expected[64];
+	struct pm_scan_arg arg = { .size = sizeof(arg), .vec = (uintptr_t)vec, .vec_len = 64 };
+	uint64_t stride = 1, proven = 0;
+	double begun = seconds();
+	size_t runs = 0;
+
+	for (; told[runs].stop; runs++)
+		memory[runs] = (struct page_region){ (uintptr_t)at(told[runs].start), (uintptr_t)at(told[runs].stop),
+						     (told[runs].categories | (has_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0)) &
+							     known };
+	arg.start = memory[0].start;
+	arg.end = memory[runs - 1].end;
+	arg.return_mask = returned ? returned : known;
+	for (uint64_t combination = first; combination < first + count; combination += stride, proven++) {
+		long wanted, result;
+
+		if (proven == 1000 && seconds() - begun > 0.02)
+			stride = 1024;
+		arg.category_inverted = combination & 0xff;
+		arg.category_mask = combination >> 8 & 0xff;
+		arg.category_anyof_mask = combination >> 16 & 0xff;
+		wanted = mask_oracle(memory, runs, &arg, expected);
+		vec[wanted].start = UNTOUCHED;
+		arg.walk_end = UNTOUCHED;
+		result = ioctl(pagemap, PAGEMAP_SCAN, &arg);
+		if (result == wanted && arg.walk_end == arg.end && vec[wanted].start == UNTOUCHED &&
+		    !memcmp(vec, expected, wanted * sizeof(*vec)))
+			continue;
+		printf("%s# category_inverted %#x, category_mask %#x, category_anyof_mask %#x: the kernel differs\n", indent,
+		       (int)arg.category_inverted, (int)arg.category_mask, (int)arg.category_anyof_mask);
+		show("expected", wanted, arg.end, expected, wanted);
+		show("observed", result, arg.walk_end, vec, result > 0 ? result : 0);
+		end(DIFFERS, "doesn't keep the clause");
+	}
+	printf("%s# %" PRIu64 " mask combinations proven\n", indent, proven);
+	fflush(stdout);
+}
+
+//@ machine: base
+/* The machine's settings: each change is noted, and undone when the program ends, whatever ends it. */
+struct change {
+	char path[128], value[64];
+};
+static struct change changes[8];
+static int changed;
+static char swap_area[64];
+static pid_t owner;
+
+static int read_setting(const char *path, char *value, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, value, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	value[length < 0 ? 0 : length] = 0;
+	return length < 0 ? -1 : 0;
+}
+
+static int write_setting(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : write(fd, value, strlen(value));
+
+	if (fd >= 0)
+		close(fd);
+	return length < 0 ? -1 : 0;
+}
+
+static int change_setting(const char *path, const char *value, const char *now)
+{
+	if (write_setting(path, value))
+		return -1;
+	snprintf(changes[changed].path, sizeof(changes[changed].path), "%s", path);
+	snprintf(changes[changed++].value, sizeof(changes[0].value), "%s", now);
+	return 0;
+}
+
+static void put_back(void)
+{
+	if (getpid() != owner)
+		return;
+	if (*swap_area)
+		swapoff(swap_area);
+	while (changed) {
+		changed--;
+		write_setting(changes[changed].path, changes[changed].value);
+	}
+}
+
+static void put_back_and_die(int number)
+{
+	put_back();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void allow_huge_pages(void)
+{
+	static const char path[] = "/sys/kernel/mm/transparent_hugepage/enabled";
+	static const char zero[] = "/sys/kernel/mm/transparent_hugepage/use_zero_page";
+	char value[64];
+
+	if (!read_setting(path, value, sizeof(value)) && strstr(value, "[never]"))
+		change_setting(path, "madvise", "never");
+	if (!read_setting(zero, value, sizeof(value)) && *value == '0')
+		change_setting(zero, "1", "0");
+}
+
+static void fill_hugetlb_pool(void)
+{
+	char path[128], now[64], more[32];
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%zukB/nr_hugepages", HUGE_PAGE / 1024);
+	if (read_setting(path, now, sizeof(now)))
+		return;
+	snprintf(more, sizeof(more), "%d", atoi(now) + 10);
+	change_setting(path, more, now);
+}
+
+/* A compressed block device as swap, where there is none. */
+static void provide_swap(void)
+{
+	char value[64], path[128], header[PAGE];
+	uint32_t fields[] = { 1, (64 << 20) / PAGE - 1 };
+	int fd;
+
+	if (read_setting("/proc/swaps", value, sizeof(value)) || strchr(value, '/') ||
+	    read_setting("/sys/class/zram-control/hot_add", value, sizeof(value)))
+		return;
+	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", atoi(value));
+	write_setting(path, "67108864");
+	snprintf(changes[changed].path, sizeof(path), "/sys/class/zram-control/hot_remove");
+	snprintf(changes[changed++].value, sizeof(value), "%d", atoi(value));
+	snprintf(path, sizeof(path), "/sys/block/zram%d/reset", atoi(value));
+	snprintf(changes[changed].path, sizeof(path), "%s", path);
+	snprintf(changes[changed++].value, sizeof(value), "1");
+	snprintf(path, sizeof(path), "/dev/zram%d", atoi(value));
+	memset(header, 0, sizeof(header));
+	memcpy(header + 1024, fields, sizeof(fields));
+	memcpy(header + PAGE - 10, "SWAPSPACE2", 10);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0 && pwrite(fd, header, PAGE, 0) == PAGE && fsync(fd) == 0 && swapon(path, 0) == 0)
+		snprintf(swap_area, sizeof(swap_area), "%.60s", path);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* As the first process of a machine, in an initramfs: what an init does. */
+static void be_init(void)
+{
+	static const char *const mounts[][2] = {
+		{ "proc", "/proc" }, { "sysfs", "/sys" }, { "devtmpfs", "/dev" }, { "tmpfs", "/dev/shm" },
+	};
+
+	for (int index = 0; index < 4; index++) {
+		mkdir(mounts[index][1], 0755);
+		mount(mounts[index][0], mounts[index][1], mounts[index][0], 0, NULL);
+	}
+	if (open("/dev/console", O_RDWR) == 0) {
+		dup2(0, 1);
+		dup2(0, 2);
+	}
+}
+
+static void set_machine_up(void)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+
+	owner = getpid();
+	atexit(put_back);
+	for (int index = 0; index < 3; index++)
+		signal(numbers[index], put_back_and_die);
+	allow_huge_pages();
+	fill_hugetlb_pool();
+	provide_swap();
+}
+
+//@ suite: machine
+struct kind {
+	const char *name;
+	void (*prepare)(void);
+	int64_t end;
+	uint64_t categories;
+};
+/* The kind of memory that a test is about, where it ends, and its categories but for WRITTEN. */
+static const struct kind *kind;
+#define END (kind->end)
+#define KIND (kind->categories)
+
+struct issue {
+	const char *name, *summary;
+	void (*probe)(void);
+};
+
+struct test {
+	const char *parameters;
+	void (*body)(void);
+	const struct kind *kind;
+	const struct issue *issue;
+	/* Not where WRITTEN is said of registered memory only, as kernels do that know PAGE_IS_ACCESSED. */
+	int written_without_registration;
+};
+
+struct group {
+	const char *function;
+	const struct test *tests;
+	size_t count;
+};
+
+enum { PASS, FAIL, XFAIL, SKIP };
+static int totals[4];
+static const char *chosen = "";
+static const char *reason;
+
+/* Runs a body in a process of its own; returns its exit status, DIFFERS for one that died or took too long. */
+static int run_body(void (*body)(void), const struct kind *of, int quiet)
+{
+	int status;
+	pid_t process;
+
+	fflush(stdout);
+	process = fork();
+	if (process == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (quiet && !freopen("/dev/null", "w", stdout))
+			_exit(CANNOT_ASK);
+		alarm(300);
+		pagemap = must(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), "open /proc/self/pagemap");
+		kind = of;
+		body();
+		fflush(stdout);
+		_exit(KEEPS);
+	}
+	if (process < 0 || waitpid(process, &status, 0) < 0)
+		return CANNOT_ASK;
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	printf("%s# ended by signal %d\n", indent, WTERMSIG(status));
+	return DIFFERS;
+}
+
+/* Whether the kernel shows a defect, asked once. */
+static int has_defect(const struct issue *issue)
+{
+	static struct {
+		const struct issue *issue;
+		int answer;
+	} asked[32];
+	int index = 0;
+
+	while (asked[index].issue && asked[index].issue != issue)
+		index++;
+	if (!asked[index].issue) {
+		asked[index].issue = issue;
+		asked[index].answer = run_body(issue->probe, NULL, 1) == DIFFERS;
+	}
+	return asked[index].answer;
+}
+
+static int run_test(const struct test *test)
+{
+	int defect = test->issue && has_defect(test->issue);
+	int status;
+
+	reason = "";
+	if (test->written_without_registration && known & PAGE_IS_ACCESSED)
+		return SKIP;
+	status = run_body(test->body, test->kind, defect);
+	if (status == CANNOT_ASK)
+		return SKIP;
+	if (defect && status == KEEPS)
+		printf("%s# the known issue %s says that this fails, and its probe agrees\n", indent, test->issue->name);
+	if (defect && status == DIFFERS) {
+		reason = test->issue->name;
+		return XFAIL;
+	}
+	return status == KEEPS && !defect ? PASS : FAIL;
+}
+
+static void report(int outcome, size_t number, const char *name, const char *parameters)
+{
+	static const char *const directives[] = { "", "", " # XFAIL ", " # SKIP" };
+
+	totals[outcome]++;
+	printf("%s%s %zu %s%s%s%s\n", indent, outcome == FAIL ? "not ok" : "ok", number, name, parameters,
+	       directives[outcome], outcome == XFAIL ? reason : "");
+}
+
+static int is_chosen(const struct group *group, const struct test *test)
+{
+	char name[256];
+
+	snprintf(name, sizeof(name), "%s%s", group->function, test->parameters);
+	return strstr(name, chosen) != NULL;
+}
+
+static size_t count_chosen(const struct group *group)
+{
+	size_t count = 0;
+
+	for (size_t index = 0; index < group->count; index++)
+		count += is_chosen(group, &group->tests[index]);
+	return count;
+}
+
+static void run_group(const struct group *group, size_t number)
+{
+	size_t done = 0;
+	int failed = totals[FAIL], answered = totals[PASS] + totals[FAIL] + totals[XFAIL];
+
+	indent = "  ";
+	printf("  KTAP version 1\n  # Subtest: %s\n  1..%zu\n", group->function, count_chosen(group));
+	for (size_t index = 0; index < group->count; index++) {
+		const struct test *test = &group->tests[index];
+
+		if (is_chosen(group, test))
+			report(run_test(test), ++done, group->function, test->parameters);
+	}
+	indent = "";
+	printf("%s %zu %s%s\n", totals[FAIL] > failed ? "not ok" : "ok", number, group->function,
+	       totals[PASS] + totals[FAIL] + totals[XFAIL] == answered ? " # SKIP" : "");
+	fflush(stdout);
+}
+
+static void run_all(const struct group *groups, size_t count)
+{
+	size_t planned = 0, done = 0;
+
+	for (size_t index = 0; index < count; index++)
+		planned += count_chosen(&groups[index]) > 0;
+	printf("KTAP version 1\n1..%zu\n", planned);
+	for (size_t index = 0; index < count; index++)
+		if (count_chosen(&groups[index]))
+			run_group(&groups[index], ++done);
+	printf("# Totals: pass:%d fail:%d xfail:%d xpass:0 skip:%d error:0\n", totals[PASS], totals[FAIL], totals[XFAIL],
+	       totals[SKIP]);
+}
+
+static void list_all(const struct group *groups, size_t count)
+{
+	for (size_t index = 0; index < count; index++)
+		for (size_t number = 0; number < groups[index].count; number++)
+			if (is_chosen(&groups[index], &groups[index].tests[number]))
+				printf("%s%s\n", groups[index].function, groups[index].tests[number].parameters);
+}
+
+static int suite(int argc, char **argv, const struct group *groups, size_t count)
+{
+	int option, lists = 0, is_init = getpid() == 1;
+
+	while (!is_init && (option = getopt(argc, argv, "lt:")) != -1) {
+		lists |= option == 'l';
+		chosen = option == 't' ? optarg : chosen;
+		if (option == '?') {
+			fprintf(stderr, "usage: %s [-l] [-t PART_OF_A_NAME]\n", argv[0]);
+			return 2;
+		}
+	}
+	if (lists) {
+		list_all(groups, count);
+		return 0;
+	}
+	if (is_init)
+		be_init();
+	prepare_to_ask();
+	set_machine_up();
+	run_all(groups, count);
+	put_back();
+	fflush(stdout);
+	if (is_init)
+		reboot(RB_POWER_OFF);
+	return totals[FAIL] ? DIFFERS : totals[PASS] + totals[XFAIL] ? KEEPS : CANNOT_ASK;
+}
