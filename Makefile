@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run_tests check setup clean
+.PHONY: run_tests check setup clean pagemap_scan.c
 
 run_tests: setup
 	$(BIN)/python -m pytest -q -n auto --html=report.html --self-contained-html --junit-xml=report.xml $(ARGS)
@@ -13,6 +13,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n auto helpers/tests $(ARGS)
+
+# The whole suite as one C program, for machines without Python.
+pagemap_scan.c: setup
+	$(BIN)/python -m pytest -q -n 0 --stub faithful --write-suite=$@
 
 setup: $(VENV)/ready
 	@$(BIN)/python -m helpers.interface.build
@@ -23,4 +27,4 @@ $(VENV)/ready: requirements.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) helpers/interface/_build report.html report.xml
+	rm -rf $(VENV) helpers/interface/_build report.html report.xml failures pagemap_scan pagemap_scan.c

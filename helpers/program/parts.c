@@ -776,7 +776,13 @@ static double seconds(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-/* Combinations of the three masks over bits 0 to 7, from one on; where the ioctl is slow, every 1024th. */
+/* How long a test may take over the masks, which decides how many are proven; 0: as long as all of them take. */
+static double mask_seconds = 0.005;
+
+/*
+ * Combinations of the three masks over bits 0 to 7, from one on: all, or an evenly spread part that fits. The
+ * distance is odd, so that no bit keeps its value.
+ */
 static void every_mask(const struct region *told, uint64_t first, uint64_t count, uint64_t returned)
 {
 	struct page_region memory[64], vec[65], expected[64];
@@ -795,8 +801,8 @@ static void every_mask(const struct region *told, uint64_t first, uint64_t count
 	for (uint64_t combination = first; combination < first + count; combination += stride, proven++) {
 		long wanted, result;
 
-		if (proven == 1000 && seconds() - begun > 0.02)
-			stride = 1024;
+		if (proven == 100 && mask_seconds > 0)
+			stride = (uint64_t)(count / 100 * (seconds() - begun) / mask_seconds) | 1;
 		arg.category_inverted = combination & 0xff;
 		arg.category_mask = combination >> 8 & 0xff;
 		arg.category_anyof_mask = combination >> 16 & 0xff;
@@ -957,7 +963,7 @@ static void set_machine_up(void)
 	provide_swap();
 }
 
-//@ suite: machine
+//@ suite: machine masks
 struct kind {
 	const char *name;
 	void (*prepare)(void);
@@ -1130,11 +1136,13 @@ static int suite(int argc, char **argv, const struct group *groups, size_t count
 {
 	int option, lists = 0, is_init = getpid() == 1;
 
-	while (!is_init && (option = getopt(argc, argv, "lt:")) != -1) {
+	while (!is_init && (option = getopt(argc, argv, "alt:")) != -1) {
 		lists |= option == 'l';
 		chosen = option == 't' ? optarg : chosen;
+		mask_seconds = option == 'a' ? 0 : mask_seconds;
 		if (option == '?') {
-			fprintf(stderr, "usage: %s [-l] [-t PART_OF_A_NAME]\n", argv[0]);
+			fprintf(stderr, "usage: %s [-a] [-l] [-t PART_OF_A_NAME]\n-a: all masks, -l: list, -t: choose\n",
+				argv[0]);
 			return 2;
 		}
 	}

@@ -1,0 +1,195 @@
+"""Programs in C come to the same outcome as the tests that they are printed from."""
+
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as tree
+from pathlib import Path
+
+import pytest
+
+from helpers.interface.native import MACHINE
+from helpers.stubs import STUBS
+from helpers.tests.test_verdict import forbid
+
+ROOT = Path(__file__).parents[2]
+STRICT = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
+KEEPS, DIFFERS, CANNOT_ASK = 0, 1, 4
+#: What is broken in these can be brought about under a program: a preloaded library alters the ioctl.
+ALTERED = sorted(re.findall(r'is\("([\w-]+)"\)', (ROOT / "helpers" / "tests" / "altered.c").read_text()))
+#: The running kernel may have this defect itself; what its program says is compared with pytest above.
+NATIVE = {"holes-keep-protection"}
+BROKEN = sorted(set(STUBS) - {"faithful"} - set(ALTERED) - NATIVE)
+OUTCOMES = re.compile(r"^  (ok|not ok) \d+ (\S+)(?: # (XFAIL|SKIP).*)?$", re.MULTILINE)
+
+
+def pytest_run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+
+
+def compiled(source: Path, compiler: str = "cc") -> Path:
+    """The program, as the compiler makes it when it may complain of nothing."""
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} isn't there: install it")
+    program = source.with_suffix("")
+    static = ["-static"] if compiler == "musl-gcc" else []
+    subprocess.run([compiler, *STRICT, *static, "-o", program, source], check=True, timeout=200)
+    return program
+
+
+def status_of(program: Path, *arguments: str, **options: object) -> int:
+    return subprocess.run([program, *arguments], stdout=subprocess.DEVNULL, timeout=100, **options).returncode  # type: ignore
+
+
+@pytest.fixture(scope="session")
+def suite_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of the whole suite, compiled."""
+    source = tmp_path_factory.mktemp("suite") / "pagemap_scan.c"
+    done = pytest_run("--stub", "faithful", f"--write-suite={source}")
+    assert done.returncode == 0, done.stdout[-2000:]
+    return compiled(source)
+
+
+def outcomes_by_pytest(report: Path) -> dict[str, str]:
+    """What pytest says of each test that the program has, by name."""
+    found = {}
+    for case in tree.parse(report).iter("testcase"):
+        outcome = "pass" if len(case) == 0 or (case.find("properties") is not None and len(case) == 1) else "fail"
+        if (skipped := case.find("skipped")) is not None:
+            outcome = "xfail" if skipped.get("type") == "pytest.xfail" else "skip"
+        found[str(case.get("name"))] = outcome
+    return found
+
+
+def outcomes_by_program(text: str) -> dict[str, str]:
+    words = {"XFAIL": "xfail", "SKIP": "skip"}
+    return {name: words.get(word, "pass" if said == "ok" else "fail") for said, name, word in OUTCOMES.findall(text)}
+
+
+@pytest.mark.timeout(400)
+def test_the_program_of_the_suite_comes_to_the_same_outcomes(suite_program: Path, alone: None, tmp_path: Path) -> None:
+    pytest_run("suites", "-k", "not mask_combination", f"--junit-xml={tmp_path / 'report.xml'}")
+    done = subprocess.run([suite_program], capture_output=True, text=True, timeout=200)
+    by_program = outcomes_by_program(done.stdout)
+    by_pytest = outcomes_by_pytest(tmp_path / "report.xml")
+    compared = {name: outcome for name, outcome in by_program.items() if "mask_comb" not in name}
+    assert len(compared) > 1900
+    assert {name: by_pytest[name] for name in compared} == compared
+    assert done.returncode == (DIFFERS if "fail" in by_program.values() else KEEPS)
+
+
+def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) -> None:
+    listed = subprocess.run([suite_program, "-l"], capture_output=True, text=True, timeout=10).stdout.splitlines()
+    assert len(listed) > 2000 and len(set(listed)) == len(listed)
+    told = subprocess.run([suite_program, "-t", "test_end_is_rounded_up"], capture_output=True, text=True, timeout=10)
+    lines = [line for line in told.stdout.splitlines() if not line.lstrip().startswith("# ")]
+    assert lines[:4] == ["KTAP version 1", "1..1", "  KTAP version 1", "  1..3"]
+    assert [line.split(" test")[0] for line in lines[4:]] == ["  ok 1", "  ok 2", "  ok 3", "ok 1"]
+
+
+def test_a_kernel_without_the_ioctl_cannot_be_asked(suite_program: Path, alone: None, tmp_path: Path) -> None:
+    assert pytest_run("--stub", "faithful", "-k", "empty_range", f"--write-c={tmp_path}").returncode == 0
+    [source] = tmp_path.glob("*.c")
+    no_scan = (MACHINE["__NR_ioctl"], 25, MACHINE["PAGEMAP_SCAN"])
+    for program in (suite_program, compiled(source)):
+        assert status_of(program, preexec_fn=lambda: forbid(*no_scan)) == CANNOT_ASK
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "musl-gcc"])
+def test_a_program_compiles_without_a_word_and_keeps_or_breaks_its_clause(compiler: str, tmp_path: Path) -> None:
+    """Of a test that uses much; then with an expectation broken on purpose."""
+    name = "test_memory_is_not_tracked_after_mremap_nor_in_a_child[anon]"
+    assert pytest_run("--stub", "faithful", f"--write-c={tmp_path}", "suites", "-k", name).returncode == 0
+    [source] = tmp_path.glob("*.c")
+    assert status_of(compiled(source, compiler)) == KEEPS
+    text = source.read_text()
+    broken = text.replace("R(64, 72, PAGE_IS_WRITTEN", "R(64, 71, PAGE_IS_WRITTEN")
+    assert broken != text
+    source.write_text(broken)
+    assert status_of(compiled(source, compiler)) == DIFFERS
+
+
+def test_a_test_that_fails_names_its_program(tmp_path: Path) -> None:
+    shutil.rmtree(ROOT / "failures", ignore_errors=True)
+    which = ["--stub", "without-wpallowed", "-k", "exactly_the_categories and anon-zero"]
+    done = pytest_run(*which, f"--html={tmp_path / 'r.html'}")
+    found = re.search(r"^(failures/\S+\.c): cc ", done.stdout, re.MULTILINE)
+    assert done.returncode == 1 and found and "failures/" in (tmp_path / "r.html").read_text()
+    assert status_of(compiled(ROOT / found[1])) == KEEPS
+
+
+@pytest.fixture(scope="session")
+def altering_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("altered") / "altered.so"
+    source = ROOT / "helpers" / "tests" / "altered.c"
+    subprocess.run(["cc", *STRICT, "-fPIC", "-shared", "-o", library, source], check=True, timeout=60)
+    return library
+
+
+@pytest.mark.parametrize("stub", ["", *ALTERED])
+def test_the_program_of_the_suite_fails_on_an_altered_kernel(
+    suite_program: Path, altering_library: Path, alone: None, stub: str
+) -> None:
+    altered = {"LD_PRELOAD": str(altering_library), "ALTER": stub}
+    assert status_of(suite_program, env=altered) == (DIFFERS if stub else KEEPS)
+
+
+def test_every_broken_stub_is_tried_under_a_program() -> None:
+    assert set(ALTERED) < set(STUBS) and len(BROKEN) + len(ALTERED) + len(NATIVE) + 1 == len(STUBS)
+
+
+#: Finds, for each stub, a test whose answers it alters, and prints that test with the stub's answers in the place of
+#: the contract's: what a program says of this kernel then is what it would say of a broken one.
+PRINT_BROKEN = """
+import json, sys
+from dataclasses import replace
+from pathlib import Path
+import pytest
+from helpers.lab import Step
+from helpers.model import Facts, Refused, Unspecified
+from helpers.plugins import programs
+from helpers.program.printer import program
+from helpers.stubs import STUBS
+
+recorded = []
+programs.Recorder.write = lambda self, config, path: recorded.extend(self.records)
+pytest.main(["-q", "-n", "0", "--stub", "faithful", "--write-suite=unused", "suites", "-k", "not small_scope"])
+records = [record for record in recorded if record.steps and not record.issue and "swap" not in record.parameters]
+
+def altered(stub, record):
+    model, steps = STUBS[stub](Facts()), []
+    for step in record.steps:
+        try:
+            answer = step.operation.run(model)
+        except Unspecified:
+            return None
+        steps.append(replace(step, expected=answer))
+        if answer != step.expected:
+            return None if step.is_precondition or type(step.operation).__name__ != "Scan" else steps
+    return None
+
+for stub in sys.argv[2:]:
+    found = next(filter(None, (altered(stub, record) for record in records)), None)
+    if found:
+        Path(sys.argv[1], stub + ".c").write_text(program(stub, found, Facts(), [], "a stub"))
+"""
+
+
+@pytest.fixture(scope="session")
+def broken_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a program for each broken stub."""
+    directory = tmp_path_factory.mktemp("broken")
+    command = [sys.executable, "-c", PRINT_BROKEN, str(directory), *BROKEN]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    return directory
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.xdist_group("broken programs")
+@pytest.mark.parametrize("stub", BROKEN)
+def test_a_program_notices_what_each_broken_stub_does(broken_programs: Path, stub: str) -> None:
+    source = broken_programs / f"{stub}.c"
+    assert source.exists(), "no test tells this stub from the contract"
+    assert status_of(compiled(source)) == DIFFERS
