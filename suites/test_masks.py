@@ -21,7 +21,7 @@ CHUNK = (1 << 3 * BITS) // CHUNKS
 def chunk_in_c(chunk: int, returned: str) -> str:
     """The same proof as a statement in C."""
     mask = "PAGE_IS_WRITTEN" if returned == "written" else "0"
-    return f"make_mosaic(), every_mask(mosaic, {chunk * CHUNK}, {CHUNK}, {mask});"
+    return f"every_mask(mosaic(), {chunk * CHUNK}, {CHUNK}, {mask});"
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,12 @@ class Recorder:
         order = {record.function: place for place, record in reversed(list(enumerate(self.records)))}
         self.records.sort(key=lambda record: order[record.function])
         facts = config.stash[HOST].facts
-        lab = Lab(config.stash[HOST], new_target(config))
-        mosaic = masks.build(lab)
-        suite = Suite(facts, (lab.steps, mosaic.runs))
+        mosaics = []
+        for missing in ((), ("swap",), ("swap", "guard regions")):
+            host = replace(config.stash[HOST], missing=dict.fromkeys(missing, ""))
+            lab = Lab(host, new_target(config))
+            mosaics.append((lab.steps, masks.build(lab).runs))
+        suite = Suite(facts, mosaics)
         left_out = [f"{name}: {reason}" for name, reason in sorted(self.left_out.items())]
         path.write_text(suite.text(self.records, self.issues(config), left_out))
         print(f"\n{path}: {len(self.records)} tests; not in it:", *left_out, sep="\n  ")

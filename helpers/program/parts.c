@@ -386,7 +386,7 @@ static void punch_hole(const char *file, int64_t start, int64_t stop)
 }
 
 //@ fork_child: base
-static pid_t child;
+static pid_t child = -1;
 
 /* fork(2): from now on there is a child to scan, which does nothing. */
 static void fork_child(void)
@@ -595,25 +595,25 @@ static void scan(struct scan scan)
 		.category_inverted = scan.inverted,
 		.category_mask = scan.mask,
 		.category_anyof_mask = scan.anyof,
-		.return_mask = scan.returned == NO_CATEGORY ? 0 : scan.returned ? scan.returned : known,
+		.return_mask = scan.returned == NO_CATEGORY ? 0 : scan.returned ? scan.returned : known & MADE_FOR,
 	};
-	uint64_t masks = scan.inverted | scan.mask | scan.anyof;
-	uint64_t walk_end = (uintptr_t)at(scan.stops ? scan.walk_end : scan.stop);
+	uint64_t masks, walk_end = (uintptr_t)at(scan.stops ? scan.walk_end : scan.stop);
 	const struct page_region *regions = vec;
 	size_t wanted, found = 0;
 	long result, due;
 
 	if (scan.stops && scan.walk_end == NOT_WRITTEN)
 		walk_end = UNTOUCHED;
-	if ((masks | arg.return_mask) & ~known)
-		end(CANNOT_ASK, "can't be asked here: the kernel doesn't know these categories");
-	if (masks & PAGE_IS_SOFT_DIRTY && has_soft_dirty)
-		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
 	if (!vec[MOST_REGIONS].start)
 		for (size_t index = 0; index <= MOST_REGIONS; index++)
 			vec[index].start = UNTOUCHED;
 	for (const struct field *field = scan.put; field && field->offset != SIZE_MAX; field++)
 		memcpy((char *)&arg + field->offset, &field->value, sizeof(field->value));
+	masks = arg.category_inverted | arg.category_mask | arg.category_anyof_mask;
+	if ((masks | arg.return_mask) & (known ^ MADE_FOR))
+		end(CANNOT_ASK, "can't be asked here: the kernel knows other categories than this was made for");
+	if (masks & PAGE_IS_SOFT_DIRTY && has_soft_dirty)
+		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
 	wanted = expected_regions(&scan, arg.return_mask, expected);
 	due = scan.error ? -scan.error : (long)wanted;
 	if (scan.is_elsewhere)
@@ -741,7 +741,16 @@ static void random_pattern(int64_t pages, int seed)
 	scan_and_resume(written, pages, PM_SCAN_WP_MATCHING, 0, 100);
 }
 
-//@ masks: scan
+//@ masks: scan advise
+static int there_are_guards(void)
+{
+	char *place = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int result = madvise(place, PAGE, MADV_GUARD_INSTALL);
+
+	munmap(place, PAGE);
+	return result == 0;
+}
+
 static int mask_selects(uint64_t categories, const struct pm_scan_arg *arg)
 {
 	categories ^= arg->category_inverted;
@@ -776,8 +785,16 @@ static double seconds(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
+/* Categories as this kernel says them: WRITTEN of registered memory only, where it knows ACCESSED. */
+static uint64_t categories_here(uint64_t categories)
+{
+	if (known & PAGE_IS_ACCESSED && !(categories & PAGE_IS_WPALLOWED))
+		categories &= ~PAGE_IS_WRITTEN;
+	return (categories | (has_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0)) & known & MADE_FOR;
+}
+
 /* How long a test may take over the masks, which decides how many are proven; 0: as long as all of them take. */
-static double mask_seconds = 0.005;
+static double mask_seconds = 0.001;
 
 /*
  * Combinations of the three masks over bits 0 to 7, from one on: all, or an evenly spread part that fits. The
@@ -793,11 +810,10 @@ static void every_mask(const struct region *told, uint64_t first, uint64_t count
 
 	for (; told[runs].stop; runs++)
 		memory[runs] = (struct page_region){ (uintptr_t)at(told[runs].start), (uintptr_t)at(told[runs].stop),
-						     (told[runs].categories | (has_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0)) &
-							     known };
+						     categories_here(told[runs].categories) };
 	arg.start = memory[0].start;
 	arg.end = memory[runs - 1].end;
-	arg.return_mask = returned ? returned : known;
+	arg.return_mask = returned ? returned : known & MADE_FOR;
 	for (uint64_t combination = first; combination < first + count; combination += stride, proven++) {
 		long wanted, result;
 
@@ -963,7 +979,7 @@ static void set_machine_up(void)
 	provide_swap();
 }
 
-//@ suite: machine masks
+//@ suite: machine masks map userfaultfd kill_child
 struct kind {
 	const char *name;
 	void (*prepare)(void);
@@ -1000,31 +1016,70 @@ static int totals[4];
 static const char *chosen = "";
 static const char *reason;
 
-/* Runs a body in a process of its own; returns its exit status, DIFFERS for one that died or took too long. */
-static int run_body(void (*body)(void), const struct kind *of, int quiet)
+/* A process in which tests run; to be told apart by its result 0, as fork(2). */
+static pid_t fork_tester(void)
 {
-	int status;
 	pid_t process;
 
 	fflush(stdout);
 	process = fork();
 	if (process == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (quiet && !freopen("/dev/null", "w", stdout))
-			_exit(CANNOT_ASK);
-		alarm(300);
+		close(pagemap);
 		pagemap = must(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), "open /proc/self/pagemap");
-		kind = of;
-		body();
-		fflush(stdout);
-		_exit(KEEPS);
 	}
+	return process;
+}
+
+static void run_here(void (*body)(void), const struct kind *of)
+{
+	alarm(300);
+	kind = of;
+	body();
+}
+
+/* Gives back all that a test holds, so that the next can run in the same process. */
+static void clean_up(void)
+{
+	munmap(arena, (size_t)1 << 29);
+	close_userfaultfd();
+	for (struct mapped_file *file = files; file->name; file++) {
+		close(file->fd);
+		file->name = NULL;
+	}
+	if (child > 0)
+		kill_child();
+	if (child_pagemap >= 0)
+		close(child_pagemap);
+	child = child_pagemap = -1;
+}
+
+/* How a process ended: its exit status, DIFFERS for one that died or took too long. */
+static int status_of(pid_t process)
+{
+	int status;
+
 	if (process < 0 || waitpid(process, &status, 0) < 0)
 		return CANNOT_ASK;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	printf("%s# ended by signal %d\n", indent, WTERMSIG(status));
 	return DIFFERS;
+}
+
+/* Runs a body in a process of its own. */
+static int run_body(void (*body)(void), const struct kind *of, int quiet)
+{
+	pid_t process = fork_tester();
+
+	if (process == 0) {
+		if (quiet && !freopen("/dev/null", "w", stdout))
+			_exit(CANNOT_ASK);
+		run_here(body, of);
+		fflush(stdout);
+		_exit(KEEPS);
+	}
+	return status_of(process);
 }
 
 /* Whether the kernel shows a defect, asked once. */
@@ -1091,18 +1146,73 @@ static size_t count_chosen(const struct group *group)
 	return count;
 }
 
+/* Whether a test runs beside others in one process: its outcome depends on nothing but its body. */
+static int is_plain(const struct test *test)
+{
+	return !test->issue && !test->written_without_registration;
+}
+
+static int outcome_of(int status)
+{
+	return status == KEEPS ? PASS : status == CANNOT_ASK ? SKIP : FAIL;
+}
+
+/*
+ * Runs plain tests of a group, from one on, in one process, until one ends it by not being kept: a process for each
+ * would take longer than the tests. Returns the first that didn't run; *done counts the results.
+ */
+static size_t run_plain(const struct group *group, size_t first, size_t *done)
+{
+	struct progress {
+		size_t test, kept;
+	} *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), last;
+	pid_t process;
+	int status;
+
+	must(shared == MAP_FAILED ? -1 : 0, "mmap");
+	shared->test = first;
+	process = fork_tester();
+	if (process == 0) {
+		for (; shared->test < group->count && is_plain(&group->tests[shared->test]); shared->test++) {
+			const struct test *test = &group->tests[shared->test];
+
+			if (!is_chosen(group, test))
+				continue;
+			run_here(test->body, test->kind);
+			clean_up();
+			report(PASS, *done + ++shared->kept, group->function, test->parameters);
+		}
+		fflush(stdout);
+		_exit(KEEPS);
+	}
+	status = status_of(process);
+	last = *shared;
+	munmap(shared, PAGE);
+	totals[PASS] += last.kept;
+	*done += last.kept;
+	if (status == KEEPS)
+		return last.test;
+	report(outcome_of(status), ++*done, group->function, group->tests[last.test].parameters);
+	return last.test + 1;
+}
+
 static void run_group(const struct group *group, size_t number)
 {
-	size_t done = 0;
+	size_t index = 0, done = 0;
 	int failed = totals[FAIL], answered = totals[PASS] + totals[FAIL] + totals[XFAIL];
 
 	indent = "  ";
 	printf("  KTAP version 1\n  # Subtest: %s\n  1..%zu\n", group->function, count_chosen(group));
-	for (size_t index = 0; index < group->count; index++) {
+	while (index < group->count) {
 		const struct test *test = &group->tests[index];
 
+		if (is_chosen(group, test) && is_plain(test)) {
+			index = run_plain(group, index, &done);
+			continue;
+		}
 		if (is_chosen(group, test))
 			report(run_test(test), ++done, group->function, test->parameters);
+		index++;
 	}
 	indent = "";
 	printf("%s %zu %s%s\n", totals[FAIL] > failed ? "not ok" : "ok", number, group->function,

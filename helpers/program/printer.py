@@ -101,6 +101,7 @@ def constants(facts: Facts) -> str:
         f"#define PAGE {facts.page_size}",
         f"#define HUGE_PAGE ((size_t)PAGE * {facts.pages_per_huge_page})",
         f"#define HUGE_PAGE_SHIFT {(facts.page_size * facts.pages_per_huge_page).bit_length() - 1}",
+        f"#define MADE_FOR {facts.known.value:#x}ULL",
         f"enum {{ {', '.join(_BACKINGS.values())} }};",
         *(f"#define PAGE_IS_{category.name} {category.value:#x}ULL" for category in Category),
         *(f"#define PM_SCAN_{flag.name} {flag.value:#x}ULL" for flag in ScanFlag),

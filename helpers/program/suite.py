@@ -96,12 +96,13 @@ def _shortened(statement: str) -> str:
 class Suite:
     """Builds the program from records."""
 
-    def __init__(self, facts: Facts, mosaic: tuple[Sequence[Step], Sequence[Region]]) -> None:
-        """``mosaic``: the steps that make the memory for the masks, and its runs of equal categories."""
+    def __init__(self, facts: Facts, mosaics: Sequence[tuple[Sequence[Step], Sequence[Region]]]) -> None:
+        """``mosaics``: the steps that make the memory for the masks, and its runs of equal categories; three of them:
+        with everything, without swap, and without swap and guard regions."""
         self.facts = facts
         self.bodies = Bodies(facts)
         self.kinds: dict[tuple[str, str], str] = {}
-        self.mosaic = mosaic
+        self.mosaics = mosaics
 
     def kind_of(self, prepared: Prepared, steps: Sequence[Step]) -> str:
         """The name of the table entry for memory that was prepared in this way."""
@@ -142,8 +143,7 @@ class Suite:
             tables.append(f"static const struct test tests_{number}[] = {{\n{_packed(rows)}\n}};")
             groups.append(f'\t{{ "{function}", tests_{number}, {len(rows)} }},')
         kinds = [f"static const struct kind {name} = {{ {row} }};" for (_, row), name in self.kinds.items()]
-        made = self.bodies.printed(self.mosaic[0])
-        regions = [_shortened(Printer(self.facts).regions((run,))[8:-1]) for run in self.mosaic[1]]
+        mosaics = "\n\n".join(self.mosaic(number) for number in range(len(self.mosaics)))
         parts = {"suite", "small_scope", "random_pattern", "masks", *self.bodies.parts}
         omitted = "\n".join(
             textwrap.fill(line, 110, initial_indent=" *   ", subsequent_indent=" *     ") for line in left_out
@@ -165,15 +165,12 @@ class Suite:
 #define WP PM_SCAN_WP_MATCHING
 #define CHECK PM_SCAN_CHECK_WPASYNC
 
-/* Memory that holds every set of categories side by side. */
-static const struct region mosaic[] = {{
-{_packed(f"{region}," for region in regions)}
-	{{ 0, 0, 0, 0, 0 }},
-}};
+/* Memory that holds every set of categories side by side, as far as the machine can have them. */
+{mosaics}
 
-static void make_mosaic(void)
+static const struct region *mosaic(void)
 {{
-{chr(10).join(f"	{statement}" for statement in made)}
+	return there_are_guards() ? there_is_swap() ? mosaic_0() : mosaic_1() : mosaic_2();
 }}
 
 {self.bodies}
@@ -197,6 +194,23 @@ int main(int argc, char **argv)
 	return suite(argc, argv, groups, sizeof(groups) / sizeof(*groups));
 }}
 """
+
+    def mosaic(self, number: int) -> str:
+        """A function that makes the memory for the masks, and returns its regions."""
+        steps, runs = self.mosaics[number]
+        made = "\n".join(f"\t{statement}" for statement in self.bodies.printed(steps))
+        regions = [_shortened(Printer(self.facts).regions((run,)).removeprefix("REGIONS(")[:-1]) for run in runs]
+        return f"""\
+static const struct region *mosaic_{number}(void)
+{{
+	static const struct region regions[] = {{
+{textwrap.indent(_packed(f"{region}," for region in regions), "	")}
+		{{ 0, 0, 0, 0, 0 }},
+	}};
+
+{made}
+	return regions;
+}}"""
 
     def row(self, record: Record, numbers: dict[str, int]) -> str:
         """The entry of a test in its table."""
