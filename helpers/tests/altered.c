@@ -80,7 +80,8 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(rest);
 	if (!kernel)
 		kernel = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
-	if ((request & 0xffff) != (('f' << 8) | 16) || (uintptr_t)arg < 4096 || (uintptr_t)arg >> 47)
+	/* An argument that isn't on the stack may be anywhere, and is the kernel's to refuse. */
+	if ((request & 0xffff) != (('f' << 8) | 16) || (uintptr_t)arg - (uintptr_t)kept > 1 << 20)
 		return kernel(fd, request, arg);
 	memcpy(kept, arg, sizeof(kept));
 	before(arg);
