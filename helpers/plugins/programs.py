@@ -103,7 +103,7 @@ class Recorder:
             if "probe" in issue:
                 lab = Lab(config.stash[HOST], new_target(config))
                 config.stash[PROBES][issue["probe"]](lab)
-                found.append(Issue(issue["id"], issue["summary"], tuple(lab.steps)))
+                found.append(Issue(issue["id"], issue["summary"], issue["match"], tuple(lab.steps)))
         return found
 
 

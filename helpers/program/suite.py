@@ -46,12 +46,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Issue:
-    """A known defect: on a kernel that has it, the steps of its probe differ from the contract."""
+    """A known defect: on a kernel that has it, the steps of its probe differ from the contract.
+
+    ``match``: a regular expression for what its tests say when they fail for it.
+    """
 
     name: str
     summary: str
+    match: str
     steps: tuple[Step, ...]
-    prepared: tuple[Prepared, ...] = ()
 
 
 def needs_old_written(steps: Iterable[Step], facts: Facts) -> bool:
@@ -111,7 +114,7 @@ class Suite:
         row = f'"{prepared.kind.name}", {body}, {prepared.span.end}, {_shortened(categories(prepared.categories))}'
         return self.kinds.setdefault((body, row), f"kind_{len(self.kinds)}")
 
-    def body_of(self, record: Record | Issue, stem: str) -> tuple[str, str]:
+    def body_of(self, record: Record, stem: str) -> tuple[str, str]:
         """The function of a test, and the kind of memory that it is about, as C names or NULL."""
         steps, prepared = record.steps, record.prepared
         main = prepared[0] if prepared and prepared[0].span.start == 0 else None
@@ -135,7 +138,7 @@ class Suite:
         for issue in issues:
             # A probe runs without a kind at hand.
             body = self.bodies.add("probe", self.bodies.printed(issue.steps))
-            issue_rows.append(f'{{ "{issue.name}", "{issue.summary}", {body} }},')
+            issue_rows.append(f'{{ "{issue.name}", "{issue.summary}", {body}, "{_escaped(issue.match)}" }},')
         numbers = {issue.name: number for number, issue in enumerate(issues)}
         tables, groups = [], []
         for number, (function, group) in enumerate(itertools.groupby(records, lambda record: record.function)):
@@ -221,6 +224,11 @@ static const struct region *mosaic_{number}(void)
         issue = f"&issues[{numbers[record.issue]}]" if record.issue in numbers else "NULL"
         old = int(needs_old_written(record.steps, self.facts))
         return f'{{ "{record.parameters}", {body}, {kind}, {issue}, {old} }},'
+
+def _escaped(text: str) -> str:
+    """The inside of a string in C."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
 
 def slice_of(numbers: range) -> slice:
     return slice(numbers.start, numbers.stop)

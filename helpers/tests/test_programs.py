@@ -1,15 +1,19 @@
 """Programs in C come to the same outcome as the tests that they are printed from."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as tree
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from helpers.host import find_sizes
 from helpers.interface.native import MACHINE
+from helpers.machine import Machine
 from helpers.stubs import STUBS
 from helpers.tests.test_verdict import forbid
 
@@ -187,9 +191,12 @@ def broken_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.xdist_group("broken programs")
 @pytest.mark.parametrize("stub", BROKEN)
-def test_a_program_notices_what_each_broken_stub_does(broken_programs: Path, stub: str) -> None:
+def test_a_program_notices_what_each_broken_stub_does(broken_programs: Path, alone: None, stub: str) -> None:
     source = broken_programs / f"{stub}.c"
     assert source.exists(), "no test tells this stub from the contract"
-    assert status_of(compiled(source)) == DIFFERS
+    with Machine(1, find_sizes()) if os.geteuid() == 0 else nullcontext():
+        status = status_of(compiled(source))
+    if status == CANNOT_ASK:
+        pytest.skip("needs what only root can set up: run as root")
+    assert status == DIFFERS
