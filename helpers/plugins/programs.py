@@ -52,7 +52,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return report
     if report.failed and (path := write_program(item, item.config.rootpath / FAILURES)):
         shown = path.relative_to(item.config.rootpath)
-        report.sections.append(("C program", f"{shown}: cc -pthread {shown} && ./a.out"))
+        report.sections.append(("C program", f"{shown}\n    cc -O2 -pthread FILE && ./a.out"))
         report.extras = [*getattr(report, "extras", []), extras.url(str(shown), name="C program")]
     if (directory := item.config.getoption("write_c")) and (not report.skipped or hasattr(report, "wasxfail")):
         write_program(item, Path(directory))
