@@ -197,6 +197,17 @@ def test_a_pfnmap_mapping_reports_nothing() -> None:
         os.close(pagemap)
 
 
+@pytest.mark.kernel_only("what is right depends on the processor")
+@pytest.mark.clause("tags")
+@pytest.mark.parametrize("tag", [1 << 57, 0x5A << 56, 1 << 63], ids=hex)
+def test_a_tag_is_removed_or_refused(lab: Lab, tag: int) -> None:
+    span = lab.map((0, 4))
+    lab.write(span)
+    plain = lab.scan(span)
+    tagged = Scan(span, returned=lab.all, raw=(("start", At(0, tag)), ("end", At(4, tag))))
+    assert lab.target.scan(tagged) in (plain, (-errno.EFAULT, (), None))
+
+
 @pytest.mark.clause("undelivered")
 def test_an_argument_in_read_only_memory_is_efault_and_loses_nothing(lab: Lab) -> None:
     written_memory(lab)
