@@ -206,7 +206,7 @@ class Advise(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Register(Operation):
-    """UFFDIO_REGISTER in mode WP, with a userfaultfd that has WP_ASYNC, or with one that hasn't."""
+    """UFFDIO_REGISTER in mode WP. The userfaultfd has WP_ASYNC, or hasn't (``tracking``)."""
 
     verb: ClassVar[str] = "register"
     span: Span
@@ -230,7 +230,7 @@ class CloseUserfaultfd(Operation):
 
 @dataclass(frozen=True, slots=True)
 class WriteProtect(Operation):
-    """UFFDIO_WRITEPROTECT, with mode WP or (``protect`` false) without."""
+    """UFFDIO_WRITEPROTECT. In mode WP, or when ``protect`` is false without it."""
 
     verb: ClassVar[str] = "write_protect"
     span: Span
@@ -263,7 +263,7 @@ class KernelWrite(Operation):
 
 @dataclass(frozen=True, slots=True)
 class FileWrite(Operation):
-    """pwrite(2) on a mapped file; the span counts pages of the file."""
+    """pwrite(2) on a mapped file. The span counts pages of the file."""
 
     verb: ClassVar[str] = "file_write"
     file: str
@@ -272,7 +272,7 @@ class FileWrite(Operation):
 
 @dataclass(frozen=True, slots=True)
 class PunchHole(Operation):
-    """fallocate(2) with FALLOC_FL_PUNCH_HOLE; the span counts pages of the file."""
+    """fallocate(2) with FALLOC_FL_PUNCH_HOLE. The span counts pages of the file."""
 
     verb: ClassVar[str] = "punch_hole"
     file: str
@@ -295,7 +295,7 @@ class KillChild(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ReadPagemap(Operation):
-    """read(2) of /proc/self/pagemap: a PagemapBit for each page, without the bits that tell of frames."""
+    """read(2) of /proc/self/pagemap. It answers a PagemapBit for each page, without the bits that tell of frames."""
 
     verb: ClassVar[str] = "read_pagemap"
     span: Span

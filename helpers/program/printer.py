@@ -343,7 +343,8 @@ def program(name: str, steps: list[Step], facts: Facts, clauses: Iterable[str], 
     printer = Printer(facts)
     lines = []
     for number, step in enumerate(steps, 1):
-        lines.append(f"\t/* {number}. {said_of(step.operation)} */")
+        also = ": the memory has to be what it should be" if step.is_precondition else ""
+        lines.append(f"\t/* {number}. {said_of(step.operation)}{also} */")
         lines.append(wrapped(printer.statement(step)))
     told = "\n".join(textwrap.fill(clause, 110, initial_indent=" * ", subsequent_indent=" *   ") for clause in clauses)
     return f"""\
@@ -359,6 +360,7 @@ def program(name: str, steps: list[Step], facts: Facts, clauses: Iterable[str], 
  * exits 0 when the kernel keeps the clause, 1 when it doesn't, 4 when it can't be asked here.
  */
 {runtime(printer.parts, facts)}
+
 int main(void)
 {{
 	prepare_to_ask();
