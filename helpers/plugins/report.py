@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,16 @@ from helpers.interface.uapi import Category
 from helpers.plugins.machine import HOST
 from helpers.plugins.verdict import TALLY, kernel_name
 
+STYLE = Path(__file__).with_name("report.css")
+
 
 def pytest_html_report_title(report: Any) -> None:
     report.title = "PAGEMAP_SCAN conformance"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.css = [*config.option.css, str(STYLE)]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,7 +37,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     environment = config.stash[metadata_key]
     environment.clear()
     environment["Kernel"] = kernel_name(config)
-    environment["Build"] = os.uname().version
+    if not config.getoption("stub"):
+        environment["Build"] = os.uname().version
     environment["Pages"] = f"{host.sizes.page} bytes, huge pages {host.sizes.huge_page} bytes"
     environment["Categories"] = ", ".join(category.name or "" for category in Category if category in host.facts.known)
 
@@ -42,7 +51,7 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     prefix.append(f"<p><strong>{escape(tally.line(kernel_name(config)))}</strong></p>")
     known = [f"{reason}: {count} test{'s' * (count > 1)}" for reason, count in sorted(tally.known.items())]
     prefix.append(_listed("Known defects of this kernel", known))
-    prefix.append(_listed("Not asked", config.stash[HOST].missing.values()))
+    prefix.append(_listed("Not asked", [f"{need}: {why}" for need, why in config.stash[HOST].missing.items()]))
 
 
 def _listed(title: str, entries: Iterable[str]) -> str:
