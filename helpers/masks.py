@@ -39,9 +39,10 @@ _ADVICE = ("hugepage", "nohugepage")
 
 @dataclass(frozen=True)
 class Mosaic:
-    """The memory: the lab in which it was made, and its pages as runs of equal categories."""
+    """The memory: the lab in which it was made, in so many steps, and its pages as runs of equal categories."""
 
     lab: Lab
+    steps: int
     span: Span
     runs: tuple[Region, ...]
 
@@ -68,7 +69,7 @@ def build(lab: Lab) -> Mosaic:
         lab.verify(span)
         runs.extend(_runs(lab, span))
         place = span.end
-    return Mosaic(lab, Span(start, place), tuple(runs))
+    return Mosaic(lab, len(lab.steps), Span(start, place), tuple(runs))
 
 
 def _runs(lab: Lab, span: Span) -> Iterator[Region]:
@@ -144,12 +145,9 @@ def prove(mosaic: Mosaic, first: int, count: int, stride: int, bits: int, return
 
 
 def _prove_one_by_one(mosaic: Mosaic, combinations: range, bits: int, returned: Category) -> int:
-    kept = len(mosaic.lab.steps)
     for combination in combinations:
-        try:
-            mosaic.lab.do(Scan(mosaic.span, returned=returned, **masks_of(combination, bits)))  # type: ignore[arg-type]
-        finally:
-            del mosaic.lab.steps[kept:]
+        del mosaic.lab.steps[mosaic.steps :]  # Of what was asked, only the last is told when it fails.
+        mosaic.lab.do(Scan(mosaic.span, returned=returned, **masks_of(combination, bits)))  # type: ignore[arg-type]
     return len(combinations)
 
 

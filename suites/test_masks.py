@@ -9,7 +9,7 @@ from helpers.host import Host
 from helpers.interface.uapi import Category, category
 from helpers.lab import Lab
 from helpers.operations import Region
-from helpers.plugins.labs import new_target
+from helpers.plugins.labs import LAB, new_target
 from helpers.plugins.verdict import COMBINATIONS
 
 #: Bits 0 to 7 are in every default run.
@@ -25,11 +25,18 @@ def chunk_in_c(chunk: int, returned: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def mosaic(pytestconfig: pytest.Config, host: Host) -> Iterator[masks.Mosaic]:
-    """Memory that holds every set of categories side by side."""
+def shared_mosaic(pytestconfig: pytest.Config, host: Host) -> Iterator[masks.Mosaic]:
+    """Made once: no scan of these tests changes it."""
     lab = Lab(host, new_target(pytestconfig))
     yield masks.build(lab)
     lab.close()
+
+
+@pytest.fixture
+def mosaic(request: pytest.FixtureRequest, shared_mosaic: masks.Mosaic) -> masks.Mosaic:
+    """Memory that holds every set of categories side by side."""
+    request.node.stash[LAB] = shared_mosaic.lab
+    return shared_mosaic
 
 
 @pytest.mark.clause("selection", "output")

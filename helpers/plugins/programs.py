@@ -30,9 +30,9 @@ def file_name(nodeid: str) -> str:
 
 
 def write_program(item: pytest.Item, directory: Path) -> Path | None:
-    """Writes the program of a test that ran; None when it wasn't one of operations in a lab."""
+    """Writes the program of a test that ran; None when it asked more than operations in a lab do."""
     lab = item.stash.get(LAB, None)
-    if lab is None or not lab.steps:
+    if lab is None or not lab.steps or item.get_closest_marker("kernel_only"):
         return None
     told = [f"{catalogue()[clause]['says']} ({catalogue()[clause]['where']})" for clause in clauses_of(item)]
     name = item.nodeid.rsplit("/", 1)[-1]

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as tree
@@ -15,6 +16,7 @@ from helpers.host import find_sizes
 from helpers.interface.native import MACHINE
 from helpers.machine import Machine
 from helpers.stubs import STUBS
+from helpers.tests.test_machine import state_of_the_machine
 from helpers.tests.test_verdict import forbid
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +95,20 @@ def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) 
     assert [line.split(" test")[0] for line in lines[4:]] == ["  ok 1", "  ok 2", "  ok 3", "ok 1"]
 
 
+def test_the_program_of_the_suite_puts_the_machine_back(suite_program: Path, alone: None) -> None:
+    before = state_of_the_machine()
+    status_of(suite_program)
+    assert state_of_the_machine() == before
+    with subprocess.Popen([suite_program], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        while not run.stdout.readline().startswith("  ok"):
+            pass
+        run.terminate()
+        run.communicate(timeout=30)
+    assert run.returncode == -signal.SIGTERM
+    assert state_of_the_machine() == before
+
+
 def test_a_kernel_without_the_ioctl_cannot_be_asked(suite_program: Path, alone: None, tmp_path: Path) -> None:
     assert pytest_run("--stub", "faithful", "-k", "empty_range", f"--write-c={tmp_path}").returncode == 0
     [source] = tmp_path.glob("*.c")
@@ -116,7 +132,6 @@ def test_a_program_compiles_without_a_word_and_keeps_or_breaks_its_clause(compil
 
 
 def test_a_test_that_fails_names_its_program(tmp_path: Path) -> None:
-    shutil.rmtree(ROOT / "failures", ignore_errors=True)
     which = ["--stub", "without-wpallowed", "-k", "exactly_the_categories and anon-zero"]
     done = pytest_run(*which, f"--html={tmp_path / 'r.html'}")
     found = re.search(r"^(failures/\S+\.c)$", done.stdout, re.MULTILINE)
