@@ -243,6 +243,7 @@ class Model(Target):
     # --- Mappings ---------------------------------------------------------------------------------------
 
     def map(self, op: Map) -> None:
+        huge = op.backing.is_hugetlb
         for offset, number in enumerate(op.span.pages()):
             if number in self.memory:
                 raise Unspecified(f"page {number} is mapped already")
@@ -252,7 +253,7 @@ class Model(Target):
                 op.prot,
                 op.file,
                 op.file_page + offset,
-                huge=op.backing.is_hugetlb,
+                huge=huge,
             )
 
     def unmap(self, op: Unmap) -> None:
@@ -319,7 +320,7 @@ class Model(Target):
         page = self.memory[number]
         if page.content is Content.GUARD or page.prot is Prot.NONE or (write and page.prot is Prot.READ):
             raise Unspecified(f"an access to page {number} is a fault that nothing handles")
-        if page.backing.is_hugetlb:
+        if page.huge and page.backing.is_hugetlb:
             for neighbour in self.unit(number).pages():
                 self.populate(self.memory[neighbour], write)
         elif page.wants_huge and self.is_empty(self.unit(number)):
@@ -476,7 +477,7 @@ class Model(Target):
     def is_written(self, page: Page) -> bool:
         if page.protected:
             return False
-        if page.backing.is_hugetlb and page.content is Content.NONE:
+        if page.content is Content.NONE and page.backing.is_hugetlb:
             return page.discarded  # (code) An empty hugetlb entry is only HUGE.
         return page.tracking is not Tracking.NONE or not self.facts.written_needs_registration
 
