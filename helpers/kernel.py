@@ -430,7 +430,7 @@ class Kernel(Target):
         pointer = arg
         if place is not None:
             pointer = ffi.cast("struct pm_scan_arg *", place)
-            self.store_argument(place, op)
+            self.store_argument(place)
         result = int(lib.native_ioctl(self.pagemaps[op.process], request, pointer))
         regions = buffers.take(self.base, self.sizes.page)
         if vec is not None and result > 0:
@@ -442,15 +442,14 @@ class Kernel(Target):
         size = self.sizes.page
         return Region((start - self.base) // size, (end - self.base) // size, category(categories))
 
-    def store_argument(self, place: int, op: Scan) -> None:
-        """Puts the argument where the kernel shall look for it, by a way that asks no access rights.
+    def store_argument(self, place: int) -> None:
+        """Puts the argument where the kernel shall look for it; nothing is put where nothing is mapped.
 
-        Nothing is put where nothing is mapped.
+        Memory that may only be read is made writable for the moment: the other way, writing to /proc/self/mem, is
+        closed on kernels with CONFIG_PROC_MEM_NO_FORCE.
         """
-        bytes_of_argument = bytes(ffi.buffer(scan_buffers().arg))
-        with open("/proc/self/mem", "r+b", buffering=0) as memory:
-            try:
-                memory.seek(place)
-                memory.write(bytes_of_argument)
-            except (OSError, OverflowError, ValueError):
-                pass
+        size = ffi.sizeof("struct pm_scan_arg")
+        page = place // self.sizes.page * self.sizes.page
+        if page < 1 << 63 and lib.native_mprotect(page, self.sizes.page, _PROT[Prot.WRITE]) == 0:
+            ffi.memmove(ffi.cast("void *", place), scan_buffers().arg, size)
+            lib.native_mprotect(page, self.sizes.page, _PROT[Prot.READ])
