@@ -8,6 +8,7 @@ kind of memory, and programs that read the same on several kinds.
 from __future__ import annotations
 
 import itertools
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -84,7 +85,7 @@ class Bodies:
         printer = Printer(self.facts, place)
         statements = [printer.statement(step) for step in steps]
         self.parts |= printer.parts
-        return [_shortened(statement) for statement in statements]
+        return _as_loops([_shortened(statement) for statement in statements])
 
     def __str__(self) -> str:
         return "\n\n".join(f"static void {name}(void)\n{{\n{text}\n}}" for text, name in self.names.items())
@@ -147,7 +148,7 @@ class Suite:
             groups.append(f'\t{{ "{function}", tests_{number}, {len(rows)} }},')
         kinds = [f"static const struct kind {name} = {{ {row} }};" for (_, row), name in self.kinds.items()]
         mosaics = "\n\n".join(self.mosaic(number) for number in range(len(self.mosaics)))
-        parts = {"suite", "small_scope", "random_pattern", "masks", *self.bodies.parts}
+        parts = {"suite", "accepts_category", "small_scope", "random_pattern", "masks", *self.bodies.parts}
         omitted = "\n".join(
             textwrap.fill(line, 110, initial_indent=" *   ", subsequent_indent=" *     ") for line in left_out
         )
@@ -228,6 +229,37 @@ static const struct region *mosaic_{number}(void)
 def _escaped(text: str) -> str:
     """The inside of a string in C."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+_ONE_PAGE = re.compile(r"write_pages\((\d+), (\d+)\);")
+
+
+def _as_loops(statements: list[str]) -> list[str]:
+    """Statements, with those that write single pages at equal distances told as a loop."""
+    found: list[str] = []
+    pages: list[int] = []
+
+    def close() -> None:
+        if len(pages) > 3:
+            step = pages[1] - pages[0]
+            found.append(f"for (int64_t page = {pages[0]}; page <= {pages[-1]}; page += {step})")
+            found.append("\twrite_pages(page, page + 1);")
+        else:
+            found.extend(f"write_pages({page}, {page + 1});" for page in pages)
+        pages.clear()
+
+    for statement in statements:
+        match = _ONE_PAGE.fullmatch(statement)
+        page = int(match[1]) if match and int(match[2]) == int(match[1]) + 1 else None
+        fits = page is not None and (not pages or page > pages[-1])
+        if not fits or (len(pages) > 1 and page is not None and page - pages[-1] != pages[1] - pages[0]):
+            close()
+        if page is None:
+            found.append(statement)
+        else:
+            pages.append(page)
+    close()
+    return found
 
 
 def slice_of(numbers: range) -> slice:
