@@ -196,7 +196,7 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
             f"fewer than {HUGETLB_PAGES_NEEDED} hugetlb pages: {setup} raise {hugetlb_pool(sizes)}/nr_hugepages"
         )
     if sizes.disk is None:
-        found["disk"] = "no writable directory on a real file system: name one with --scratch DIR"
+        found["disk"] = "no writable directory on a real file system: name one with --scratch=DIR"
     if sizes.tmpfs is None:
         found["tmpfs"] = "no writable directory on tmpfs: mount one at /dev/shm"
     if not _has_guard_regions(sizes):
