@@ -95,8 +95,9 @@ void native_write(uint64_t address, size_t count, size_t page_size)
 {
 	volatile unsigned char *byte = (volatile unsigned char *)(uintptr_t)address;
 
+	/* A store and nothing else: an emulator makes a load of its own out of what adds to memory. */
 	for (; count; count--, byte += page_size)
-		*byte += 1;
+		*byte = 1;
 }
 
 void native_read(uint64_t address, size_t count, size_t page_size)
