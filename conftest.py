@@ -20,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--dangerous", action="store_true", help="run tests that may hang a kernel with a known defect")
     group.addoption("--exhaustive", action="store_true", help="masks: all bits the kernel knows, all return masks")
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
+    group.addoption("--failures", metavar="DIR", default="failures", help="where C programs of failures are written")
     group.addoption("--write-suite", metavar="FILE", help="write one C program of the suite (with --stub faithful)")
     group.addoption(
         "--stub",

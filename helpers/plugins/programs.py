@@ -16,11 +16,10 @@ from helpers.plugins.clauses import catalogue, clauses_of
 from helpers.plugins.known_issues import PROBES, issue_named, known_issues
 from helpers.plugins.labs import LAB, new_target
 from helpers.plugins.machine import HOST
-from helpers.plugins.verdict import kernel_name
+from helpers.plugins.verdict import SUBJECT
 from helpers.program.printer import program
 from helpers.program.suite import Issue, Record, Suite
 
-FAILURES = "failures"
 RECORDER = pytest.StashKey["Recorder"]()
 
 
@@ -36,7 +35,7 @@ def write_program(item: pytest.Item, directory: Path) -> Path | None:
         return None
     told = [f"{catalogue()[clause]['says']} ({catalogue()[clause]['where']})" for clause in clauses_of(item)]
     name = item.nodeid.rsplit("/", 1)[-1]
-    text = program(name, lab.steps, item.config.stash[HOST].facts, told, kernel_name(item.config))
+    text = program(name, lab.steps, item.config.stash[HOST].facts, told, item.config.stash[SUBJECT].kernel)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / file_name(item.nodeid)
     path.write_text(text)
@@ -50,8 +49,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         recorder.add(item, report)
     if call.when != "call":
         return report
-    if report.failed and (path := write_program(item, item.config.rootpath / FAILURES)):
-        shown = path.relative_to(item.config.rootpath)
+    failures = item.config.rootpath / item.config.getoption("failures")
+    if report.failed and (path := write_program(item, failures)):
+        shown = path.relative_to(failures.parent)  # The report lies beside the directory.
         report.sections.append(("C program", f"{shown}\n    cc -O2 -pthread FILE && ./a.out"))
         report.extras = [*getattr(report, "extras", []), extras.url(str(shown), name="C program")]
     if (directory := item.config.getoption("write_c")) and (not report.skipped or hasattr(report, "wasxfail")):

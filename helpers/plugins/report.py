@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Any
 import pytest
 from pytest_metadata.plugin import metadata_key
 
-from helpers.interface.uapi import Category
-from helpers.plugins.machine import HOST
-from helpers.plugins.verdict import TALLY, kernel_name
+from helpers.plugins.verdict import SUBJECT, TALLY
 
 STYLE = Path(__file__).with_name("report.css")
 
@@ -31,16 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """The environment of a conformance run is the kernel, not the packages that ask it."""
     config = session.config
-    if HOST not in config.stash:
+    if SUBJECT not in config.stash:
         return
-    host = config.stash[HOST]
+    subject = config.stash[SUBJECT]
+    told = {"Kernel": subject.kernel, "Build": subject.build, "Pages": subject.pages, "Categories": subject.categories}
     environment = config.stash[metadata_key]
     environment.clear()
-    environment["Kernel"] = kernel_name(config)
-    if not config.getoption("stub"):
-        environment["Build"] = os.uname().version
-    environment["Pages"] = f"{host.sizes.page} bytes, huge pages {host.sizes.huge_page} bytes"
-    environment["Categories"] = ", ".join(category.name or "" for category in Category if category in host.facts.known)
+    environment.update({name: value for name, value in told.items() if value})
 
 
 def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
@@ -48,10 +42,10 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     if TALLY not in config.stash:
         return
     tally = config.stash[TALLY]
-    prefix.append(f"<p><strong>{escape(tally.line(kernel_name(config)))}</strong></p>")
+    prefix.append(f"<p><strong>{escape(tally.line(config.stash[SUBJECT].kernel))}</strong></p>")
     known = [f"{reason}: {count} test{'s' * (count > 1)}" for reason, count in sorted(tally.known.items())]
     prefix.append(_listed("Known defects of this kernel", known))
-    prefix.append(_listed("Not asked", [f"{need}: {why}" for need, why in config.stash[HOST].missing.items()]))
+    prefix.append(_listed("Not asked", [f"{need}: {why}" for need, why in config.stash[SUBJECT].missing.items()]))
 
 
 def _listed(title: str, entries: Iterable[str]) -> str:

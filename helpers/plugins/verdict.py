@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from helpers.host import Subject, describe
 from helpers.plugins.machine import HOST, NOT_TESTED
 
 COMBINATIONS = "mask combinations proven"
@@ -63,14 +63,8 @@ class Tally:
 
 
 TALLY = pytest.StashKey[Tally]()
-
-
-def kernel_name(config: pytest.Config) -> str:
-    """Release and machine of the kernel under test."""
-    if stub := config.getoption("stub"):
-        return f"stub {stub}"
-    name = os.uname()
-    return f"{name.release} {name.machine}"
+#: Whoever knows what the run is about puts it here; without, there is no verdict.
+SUBJECT = pytest.StashKey[Subject]()
 
 
 class Verdict:
@@ -93,9 +87,11 @@ class Verdict:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        print(self.tally.line(kernel_name(config)), flush=True)
+        print(self.tally.line(config.stash[SUBJECT].kernel), flush=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput") and HOST in config.stash:
+    if HOST in config.stash:
+        config.stash[SUBJECT] = describe(config.stash[HOST], config.getoption("stub"))
+    if not hasattr(config, "workerinput") and SUBJECT in config.stash:
         config.pluginmanager.register(Verdict(config), "verdict")
