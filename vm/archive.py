@@ -1,0 +1,214 @@
+"""Kernels of Debian's archive: found, fetched and unpacked, never installed.
+
+apt does it, with the machine's own mirror, proxy settings and signatures; only its lists and downloads are in
+directories of our own, so that other suites can be named without a change to the machine.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cmp_to_key
+from pathlib import Path
+
+from vm import CannotRun, cache
+from vm.kernels import Kernel, from_image
+
+#: Seconds for one command of apt's.
+APT_LIMIT = 900
+#: Packages that hold parts of a kernel, by the beginnings of their names. Since 7.x the image has only Depends.
+_PARTS = re.compile(r"linux-(image|binary|modules)-")
+#: The first words of what apt says when it can't reach an archive.
+_UNREACHABLE = re.compile(r"(Could not (resolve|connect|wait)|Temporary failure|Connection|Cannot initiate|Unable to conn)")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of a certain version."""
+
+    name: str
+    version: str
+
+    @property
+    def directory(self) -> str:
+        """A name for its directory; a version's tilde is one of the characters that virtme-ng doesn't quote."""
+        return f"{self.name}_{self.version}".replace("~", "-")
+
+
+def machine_sources(suite: str) -> str:
+    """A line for apt that names another suite on the machine's own mirror.
+
+    Raises CannotRun on a machine that has no apt, or whose apt knows no archive of Debian's.
+    """
+    if not shutil.which("apt-get"):
+        raise CannotRun("deb: needs Debian's apt, which this machine hasn't: name an image or a source tree instead")
+    form = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(COMPONENT)"
+    told = subprocess.run(
+        ["apt-get", "indextargets", "Created-By: Packages", "--format", form], capture_output=True, text=True
+    ).stdout
+    targets = [line.split("|") for line in told.splitlines() if line.startswith("Debian|")]
+    is_security = suite.endswith("-security")
+    for _, codename, uri, component in targets:
+        if component == "main" and codename.endswith("-security") == is_security:
+            return f"deb {uri} {suite} main\n"
+    raise CannotRun(f"deb: apt on this machine knows no Debian archive for {suite}: name an image or a source tree")
+
+
+def machine_suite() -> str:
+    """The suite that this machine is of."""
+    words = dict(
+        line.partition("=")[::2] for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+    )
+    return words.get("VERSION_CODENAME", "stable").strip('"')
+
+
+class Archive:
+    """One suite of the archive. ``sources`` is what stands in a sources.list."""
+
+    def __init__(self, suite: str, sources: str, root: Path) -> None:
+        self.suite = suite
+        self.sources = sources
+        self.directory = root / "apt" / suite
+        self.kernels = root / "kernels" / suite
+
+    # --- Asking apt -------------------------------------------------------------------------------------
+
+    def apt(self, *command: str, cwd: Path | None = None) -> str:
+        """What a command of apt's prints. Raises CannotRun with the reason in a sentence."""
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=APT_LIMIT,
+            cwd=cwd,
+            env={**os.environ, "APT_CONFIG": str(self.directory / "apt.conf"), "LC_ALL": "C.UTF-8"},
+        )
+        if done.returncode == 0:
+            return done.stdout
+        errors = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "Err:"))]
+        errors += [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
+        said = "; ".join(errors) or done.stderr.strip()[-300:]
+        if _UNREACHABLE.search(said):
+            raise CannotRun(f"the archive of {self.suite} can't be reached: {said}")
+        raise CannotRun(f"{' '.join(command[:2])} for {self.suite} failed: {said}")
+
+    def update(self) -> None:
+        """Reads the archive's lists anew."""
+        for part in ("lists/partial", "cache/archives/partial"):
+            (self.directory / part).mkdir(parents=True, exist_ok=True)
+        (self.directory / "sources.list").write_text(self.sources)
+        (self.directory / "apt.conf").write_text(
+            f'Dir::Etc::sourcelist "{self.directory}/sources.list";\n'
+            'Dir::Etc::sourceparts "/dev/null";\n'
+            f'Dir::State::Lists "{self.directory}/lists";\n'
+            f'Dir::Cache "{self.directory}/cache";\n'
+            'APT::Update::Error-Mode "any";\n'
+            'APT::Sandbox::User "root";\n'
+            'Acquire::Retries "1";\n'
+        )
+        self.apt("apt-get", "update", "-q")
+
+    def candidates(self, pattern: str) -> list[Package]:
+        """The packages whose names match, the newest first. Needs update()."""
+        names = self.apt("apt-cache", "pkgnames").split()
+        matching = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+        if not matching:
+            return []
+        told = self.apt("apt-cache", "show", "--no-all-versions", *matching)
+        found = []
+        for stanza in told.split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in stanza.splitlines() if re.match(r"[\w-]+: ", line))
+            if "Package" in fields:
+                found.append(Package(fields["Package"], fields["Version"]))
+        return newest_first(found)
+
+    # --- Fetching ---------------------------------------------------------------------------------------
+
+    def cached(self, pattern: str) -> list[Kernel]:
+        """The kernels that were fetched before and match, the newest first."""
+        found = []
+        for meta in self.kernels.glob("*/kernel.json"):
+            package = Package(**json.loads(meta.read_text()))
+            if fnmatch.fnmatchcase(package.name, pattern):
+                found.append(package)
+        return [self._kernel(package) for package in newest_first(found)]
+
+    def fetch(self, pattern: str) -> Kernel:
+        """The newest kernel that matches, fetched unless it is here already. Raises CannotRun."""
+        with cache.locked(self.directory):
+            self.update()
+            matching = self.candidates(pattern)
+            if not matching:
+                near = self.candidates(re.sub(r"\d[^-]*-", "*-", pattern, count=1))[:3]
+                hint = f"; it has {', '.join(package.name for package in near)}, …" if near else ""
+                raise CannotRun(f"{self.suite} has no package {pattern} (any more){hint}")
+            package = matching[0]
+            if not (self.kernels / package.directory).is_dir():
+                self._unpack(package)
+            return self._kernel(package)
+
+    def parts(self, package: Package) -> list[str]:
+        """The package and those that have the rest of its kernel, as ``name=version``."""
+        told = self.apt("apt-cache", "show", "--no-all-versions", package.name)
+        depends = re.search(r"^Depends: (.*)$", told, re.MULTILINE)
+        names = [re.split(r"[ (:|]", name.strip())[0] for name in (depends[1] if depends else "").split(",")]
+        return [f"{name}={package.version}" for name in [package.name, *names] if _PARTS.match(name)]
+
+    def _unpack(self, package: Package) -> None:
+        """Downloads and unpacks aside, then renames into place: what is there is whole."""
+        self.kernels.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.kernels, prefix=".") as name:
+            work = Path(name)
+            root = work / "root"
+            self.apt("apt-get", "download", "-q", *self.parts(package), cwd=work)
+            for archive in work.glob("*.deb"):
+                subprocess.run(["dpkg-deb", "-x", archive, root], check=True, capture_output=True)
+            for unneeded in [*root.glob("boot/System.map-*"), root / "usr/share"]:
+                shutil.rmtree(unneeded) if unneeded.is_dir() else unneeded.unlink(missing_ok=True)
+            self._join(root, package)
+            (root / "kernel.json").write_text(json.dumps({"name": package.name, "version": package.version}))
+            root.chmod(0o755)
+            root.rename(self.kernels / package.directory)
+
+    def _join(self, root: Path, package: Package) -> None:
+        """One layout for old and new packages: ``vmlinuz`` and ``lib/modules``, with depmod's lists."""
+        images = [*root.glob("boot/vmlinuz-*"), *root.glob("usr/lib/modules/*/vmlinuz")]
+        if len(images) != 1:
+            raise CannotRun(f"{package.name}: {len(images)} kernel images in its packages instead of one")
+        images[0].rename(root / "vmlinuz")
+        if (modules := root / "usr/lib/modules").is_dir():
+            (root / "lib").mkdir(exist_ok=True)
+            modules.rename(root / "lib/modules")
+        for release in (root / "lib/modules").iterdir():
+            subprocess.run(["depmod", "-b", root, release.name], check=True, capture_output=True)
+
+    def _kernel(self, package: Package) -> Kernel:
+        return from_image(
+            self.kernels / package.directory / "vmlinuz",
+            origin=f"deb:{self.suite}/{package.name} {package.version}",
+        )
+
+
+def newest_first(packages: list[Package]) -> list[Package]:
+    """By Debian's order of versions; of one version the plain flavour, which has the shortest name, comes first."""
+
+    def compare(one: Package, other: Package) -> int:
+        if one.version == other.version:
+            return len(one.name) - len(other.name)
+        older = ["dpkg", "--compare-versions", one.version, "lt", other.version]
+        return 1 if subprocess.run(older).returncode == 0 else -1
+
+    return sorted(packages, key=cmp_to_key(compare))
+
+
+def archive_of(text: str) -> tuple[Archive, str]:
+    """The archive and the pattern of a package that ``[SUITE/]PACKAGE`` names."""
+    suite, _, pattern = text.rpartition("/")
+    suite = suite or machine_suite()
+    return Archive(suite, machine_sources(suite), cache.directory()), pattern

@@ -1,0 +1,61 @@
+"""A pytest plugin for the session in the guest: tells the host what is planned, what runs, and what was found.
+
+The console is the one thing that survives a panic, so each test's start and end go there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from helpers.plugins.verdict import SUBJECT
+from vm.shared import MARK, Shared
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tell", metavar="DIR", help="the directory shared with the host")
+
+
+def say(words: str) -> None:
+    """A line in the kernel's log, and so on the console."""
+    with open("/dev/kmsg", "wb", buffering=0) as log:
+        log.write(f"{MARK} {words}\n".encode())
+
+
+def keep(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all."""
+    aside = path.with_name(path.name + ".new")
+    aside.write_text(text)
+    aside.replace(path)
+
+
+class Teller:
+    """Tells of the process in which the tests run: a worker, or the only one."""
+
+    def __init__(self, shared: Shared, keeps_plan: bool) -> None:
+        self.shared = shared
+        self.keeps_plan = keeps_plan
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self.keeps_plan:
+            keep(self.shared.plan, "".join(f"{item.nodeid}\n" for item in session.items))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        say(f"start {os.getpid()} {nodeid}")
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        say(f"end {os.getpid()}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    shared = Shared(Path(config.getoption("--tell")))
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None and SUBJECT in config.stash:
+        keep(shared.subject, json.dumps(asdict(config.stash[SUBJECT])))
+    if worker or not config.getoption("numprocesses", None):
+        config.pluginmanager.register(Teller(shared, worker in (None, "gw0")))

@@ -1,0 +1,75 @@
+"""A kernel as a small value, and how one is found by what a person writes on the command line."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from vm import CannotRun
+
+#: Where the boot protocol of x86 keeps its magic, and a pointer to the release string (boot.rst, "kernel_version").
+_X86_MAGIC, _X86_VERSION = 0x202, 0x20E
+_X86_HEADER = 0x200
+_SPACE = re.compile(rb"[\0\s]")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What is booted.
+
+    ``name`` is how it is spoken of, ``release`` what uname(2) will say, ``modules`` the directory that has
+    ``lib/modules/RELEASE``, None for a kernel that needs none, ``origin`` where it came from.
+    """
+
+    name: str
+    release: str
+    image: Path
+    modules: Path | None
+    origin: str
+
+
+def release_of(image: Path) -> str:
+    """The release that a kernel image says it is. Raises CannotRun when the file isn't a kernel image."""
+    try:
+        with image.open("rb") as file:
+            head = file.read(0x10000)
+    except OSError as error:
+        raise CannotRun(f"{image}: can't be read: {error.strerror}") from None
+    if head[_X86_MAGIC : _X86_MAGIC + 4] == b"HdrS":
+        place = int.from_bytes(head[_X86_VERSION : _X86_VERSION + 2], "little") + _X86_HEADER
+        return _SPACE.split(head[place:], 1)[0].decode(errors="replace")
+    if found := re.search(rb"Linux version (\S+)", _uncompressed(image)):
+        return found[1].decode(errors="replace")
+    raise CannotRun(f"{image}: this is not a kernel image (no boot header, and no release inside)")
+
+
+def _uncompressed(image: Path) -> bytes:
+    data = image.read_bytes()
+    try:
+        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    except (OSError, EOFError):
+        return b""
+
+
+def modules_beside(image: Path, release: str) -> Path | None:
+    """The directory with ``lib/modules`` of this very release, in or above the image's; None without any.
+
+    Raises CannotRun when there are modules beside it, but of other versions only.
+    """
+    for directory in image.resolve().parents[:4]:
+        for root in (directory, directory / "usr"):
+            found = root / "lib/modules"
+            if directory != Path("/") and found.is_dir():
+                if (found / release).is_dir():
+                    return root
+                there = ", ".join(sorted(path.name for path in found.iterdir())) or "none"
+                raise CannotRun(f"{image} is {release}, but the modules in {found} are of another version: {there}")
+    return Path("/") if (Path("/lib/modules") / release).is_dir() else None
+
+
+def from_image(image: Path, name: str = "", origin: str = "") -> Kernel:
+    """A kernel that is a file. Raises CannotRun."""
+    release = release_of(image)
+    return Kernel(name or release, release, image, modules_beside(image, release), origin or str(image))

@@ -1,0 +1,137 @@
+"""A pytest plugin that makes a session of what a guest's session wrote, for the reports that only a session's end makes.
+
+pytest-html, JUnit, the summary and the verdict are made here as they would be in the guest, had it lived: a test
+that ran when the guest was lost is an error with the console's last lines, one that wasn't reached is "not run",
+and one during which the kernel complained fails.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.host import Subject
+from helpers.plugins.machine import NOT_TESTED
+from helpers.plugins.verdict import SUBJECT, TALLY
+from vm.results import Results
+from vm.shared import Shared
+from vm.splats import Splat
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--replay", metavar="DIR", help="the results directory")
+    parser.addoption("--trouble", default="", help="how the guest was lost, in a sentence")
+    parser.addoption("--begun", type=float, default=0.0, help="when the run began (time.monotonic)")
+    parser.addoption("--kernel", default="", help="the kernel's name, for when it couldn't say itself")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    results = Results(Shared(Path(config.getoption("--replay"))))
+    fields = results.subject or {
+        "kernel": config.getoption("--kernel"),
+        "build": "",
+        "pages": "",
+        "categories": "",
+        "missing": {"everything": results.reason_not_tested or config.getoption("--trouble")},
+    }
+    config.stash[SUBJECT] = Subject(**fields)
+    config.pluginmanager.register(Replay(config, results), "replay")
+
+
+class Replay:
+    """Stands in for collecting and running."""
+
+    def __init__(self, config: pytest.Config, results: Results) -> None:
+        self.config = config
+        self.results = results
+        self.trouble = config.getoption("--trouble")
+        self.splats = results.splats
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        session.items = []
+        session.testscollected = len(self.results.plan)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if begun := self.config.getoption("--begun"):
+            self.config.stash[TALLY].begun = begun
+        for report in self.reports():
+            hook = self.config.hook
+            if report.when == "setup":
+                hook.pytest_runtest_logstart(nodeid=report.nodeid, location=report.location)
+            hook.pytest_runtest_logreport(report=report)
+            if report.when == "teardown":
+                hook.pytest_runtest_logfinish(nodeid=report.nodeid, location=report.location)
+        if self.lost_for_other_reasons:
+            raise KeyboardInterrupt(self.trouble)
+        return True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if not self.results.reports and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = NOT_TESTED
+
+    @property
+    def lost_for_other_reasons(self) -> bool:
+        """Whether the guest was lost, but by no fault of the kernel's."""
+        return bool(self.trouble) and self.results.out_of_memory
+
+    def reports(self) -> list[pytest.TestReport]:
+        """All reports: the guest's own, and those that it couldn't make any more."""
+        found = [self.restored(data) for data in self.results.reports]
+        if self.trouble and not self.lost_for_other_reasons:
+            found += [self.lost(test) for test in self.results.running_at_the_end]
+            told = {test for test in self.results.running_at_the_end}
+            if not told:
+                found.append(self.lost("the guest"))
+        found += [not_run(test, self.trouble) for test in self.results.not_reached]
+        found += [complaint(splat) for splat in self.splats if not splat.tests]
+        return found
+
+    def restored(self, data: dict[str, Any]) -> pytest.TestReport:
+        data = {name: value for name, value in data.items() if name != "node"}  # The worker is gone.
+        if isinstance(data["longrepr"], list):
+            data["longrepr"] = tuple(data["longrepr"])  # A reason to skip, that JSON made a list.
+        report: pytest.TestReport = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
+        for splat in self.splats:
+            if report.when == "call" and report.nodeid in splat.tests:
+                report.outcome = "failed"
+                report.longrepr = report.longrepr or f"the kernel complained: {splat.title}"
+                report.sections.append(("kernel log", "\n".join(splat.lines)))
+        return report
+
+    def lost(self, test: str) -> pytest.TestReport:
+        said = f"{self.trouble}, while this ran\n\nthe console's last lines:\n{self.results.last_words}"
+        return new_report(test, "failed", said)
+
+
+def new_report(nodeid: str, outcome: Any, longrepr: Any) -> pytest.TestReport:
+    """A report that no test made itself. Setup is the phase in which a failure is an error, in every report."""
+    location = (nodeid.split("::")[0], None, nodeid.partition("::")[2])
+    return pytest.TestReport(nodeid, location, {}, outcome, longrepr, "setup", start=time.time(), stop=time.time())
+
+
+def not_run(test: str, trouble: str) -> pytest.TestReport:
+    return new_report(test, "skipped", (test.split("::")[0], 0, f"Skipped: not run: {trouble or 'the run ended before'}"))
+
+
+def complaint(splat: Splat) -> pytest.TestReport:
+    """A complaint that came while no test ran."""
+    report = new_report("kernel log", "failed", f"the kernel complained: {splat.title}")
+    report.sections.append(("kernel log", "\n".join(splat.lines)))
+    return report
+
+
+def command_line(shared: Shared, kernel: str, trouble: str, begun: float) -> list[str]:
+    """The arguments of the pytest that makes the reports."""
+    plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "vm.replay"]
+    command = ["--noconftest", "-q", "-n", "0", "--no-header", f"--replay={shared.directory}"]
+    command += [word for plugin in plugins for word in ("-p", plugin)]
+    command += [f"--html={shared.html}", "--self-contained-html", f"--junit-xml={shared.junit}"]
+    return [*command, f"--trouble={trouble}", f"--begun={begun}", f"--kernel={kernel}"]

@@ -1,0 +1,101 @@
+"""What a guest left behind: the plan, the reports of its tests, and what became of the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from vm.shared import MARK, Shared
+from vm.splats import Splat, splats
+
+#: What helpers/plugins/machine.py says when nothing can be asked.
+_NOT_TESTED = re.compile(r"pagemap-scan: not tested: (.*)")
+_OUT_OF_MEMORY = re.compile(r"Out of memory: Killed process|System is deadlocked on memory|oom-kill:")
+LAST_LINES = 40
+
+
+@dataclass
+class Results:
+    """The results directory, read. A line that was cut off is left out: its test counts as running."""
+
+    shared: Shared
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for line in _lines(self.shared.log):
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if entry.get("$report_type") == "TestReport":
+                self.reports.append(entry)
+
+    @property
+    def status(self) -> int | None:
+        """pytest's exit status; None when the guest didn't get that far."""
+        return int(self.shared.status.read_text()) if self.shared.status.exists() else None
+
+    @property
+    def subject(self) -> dict[str, Any] | None:
+        """What the run was about; None when pytest didn't get as far as asking."""
+        return json.loads(self.shared.subject.read_text()) if self.shared.subject.exists() else None
+
+    @property
+    def reason_not_tested(self) -> str:
+        """Why nothing could be asked, in the suite's own words."""
+        found = _NOT_TESTED.search("\n".join(_lines(self.shared.output)))
+        return found[1] if found else ""
+
+    @cached_property
+    def plan(self) -> list[str]:
+        return _lines(self.shared.plan)
+
+    @cached_property
+    def console(self) -> list[str]:
+        return _lines(self.shared.console)
+
+    @cached_property
+    def running_at_the_end(self) -> list[str]:
+        """The tests that had begun, and of whose end nothing is known."""
+        running: dict[str, str] = {}
+        for line in self.console:
+            match line.partition(MARK)[2].split():
+                case ["start", process, *test]:
+                    running[process] = " ".join(test)
+                case ["end", process, *_]:
+                    running.pop(process, None)
+        return [test for test in running.values() if test not in self._finished]
+
+    @cached_property
+    def _finished(self) -> set[str]:
+        return {report["nodeid"] for report in self.reports if report["when"] == "teardown"}
+
+    @property
+    def not_reached(self) -> list[str]:
+        """The tests of the plan that never began."""
+        reached = {report["nodeid"] for report in self.reports}.union(self.running_at_the_end)
+        return [test for test in self.plan if test not in reached]
+
+    @property
+    def out_of_memory(self) -> bool:
+        return any(_OUT_OF_MEMORY.search(line) for line in self.console)
+
+    @property
+    def splats(self) -> list[Splat]:
+        return splats(self.console)
+
+    @property
+    def last_words(self) -> str:
+        """The end of the console, without our own marks."""
+        return "\n".join([line for line in self.console if MARK not in line][-LAST_LINES:])
+
+
+def _lines(path: Any) -> list[str]:
+    try:
+        text: str = path.read_text(errors="replace")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()

@@ -1,0 +1,67 @@
+"""The directory that host and guest share, and the words that the guest says on its console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: What the guest tells the host on its console begins with this. A kernel's log survives its panic.
+MARK = "pagemap-scan-suite:"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A results directory: what the guest writes, line by line or whole, and what the host makes of it."""
+
+    directory: Path
+
+    @property
+    def script(self) -> Path:
+        """The guest's commands."""
+        return self.directory / "guest.sh"
+
+    @property
+    def plan(self) -> Path:
+        """The tests that were selected, one a line."""
+        return self.directory / "plan.txt"
+
+    @property
+    def log(self) -> Path:
+        """The results as pytest-reportlog writes them."""
+        return self.directory / "results.jsonl"
+
+    @property
+    def subject(self) -> Path:
+        """What the run is about (helpers.host.Subject)."""
+        return self.directory / "subject.json"
+
+    @property
+    def output(self) -> Path:
+        """What pytest printed in the guest."""
+        return self.directory / "pytest.log"
+
+    @property
+    def status(self) -> Path:
+        """pytest's exit status, written last: it is there when all results are."""
+        return self.directory / "status"
+
+    @property
+    def console(self) -> Path:
+        return self.directory / "console.log"
+
+    @property
+    def dmesg(self) -> Path:
+        return self.directory / "dmesg.log"
+
+    @property
+    def failures(self) -> Path:
+        """C programs of failed tests."""
+        return self.directory / "failures"
+
+    @property
+    def html(self) -> Path:
+        return self.directory / "report.html"
+
+    @property
+    def junit(self) -> Path:
+        return self.directory / "report.xml"
