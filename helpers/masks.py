@@ -16,8 +16,9 @@ from helpers.operations import Region, Scan, Span, Tracking
 
 #: Far from where other programs put their mappings, so that this memory can stay.
 START = 1 << 20
-#: Fewer combinations a second than this, and a run proves an evenly spread part.
-FAST_ENOUGH = 50_000
+#: Fewer combinations a second than this, and a run proves an evenly spread part: far below what hardware does, and
+#: far above what an emulator does, so that all parts of a run decide alike.
+FAST_ENOUGH = 150_000
 #: The part of the combinations that a slow kernel is asked for.
 SLOW_PART = 1024
 _SAMPLE = 1000

@@ -25,7 +25,9 @@ APT_LIMIT = 900
 #: Packages that hold parts of a kernel, by the beginnings of their names. Since 7.x the image has only Depends.
 _PARTS = re.compile(r"linux-(image|binary|modules)-")
 #: The first words of what apt says when it can't reach an archive.
-_UNREACHABLE = re.compile(r"(Could not (resolve|connect|wait)|Temporary failure|Connection|Cannot initiate|Unable to conn)")
+_UNREACHABLE = re.compile(
+    r"(Could not (resolve|connect|wait)|Temporary failure|Connection|Cannot initiate|Unable to conn)"
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class Package:
 
     name: str
     version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
 
     @property
     def directory(self) -> str:
@@ -128,6 +133,12 @@ class Archive:
                 found.append(Package(fields["Package"], fields["Version"]))
         return newest_first(found)
 
+    def newest(self, pattern: str) -> Package | None:
+        """The newest package that matches, by the archive's present lists; None without any. Raises CannotRun."""
+        with cache.locked(self.directory):
+            self.update()
+            return next(iter(self.candidates(pattern)), None)
+
     # --- Fetching ---------------------------------------------------------------------------------------
 
     def cached(self, pattern: str) -> list[Kernel]:
@@ -191,8 +202,12 @@ class Archive:
     def _kernel(self, package: Package) -> Kernel:
         return from_image(
             self.kernels / package.directory / "vmlinuz",
-            origin=f"deb:{self.suite}/{package.name} {package.version}",
+            origin=self.origin(package),
         )
+
+    def origin(self, package: Package) -> str:
+        """Where a kernel is from, in words that name it again."""
+        return f"deb:{self.suite}/{package}"
 
 
 def newest_first(packages: list[Package]) -> list[Package]:
@@ -205,6 +220,13 @@ def newest_first(packages: list[Package]) -> list[Package]:
         return 1 if subprocess.run(older).returncode == 0 else -1
 
     return sorted(packages, key=cmp_to_key(compare))
+
+
+def all_cached() -> list[Kernel]:
+    """Every kernel that was fetched before, suite by suite."""
+    root = cache.directory()
+    suites = sorted((root / "kernels").glob("*"))
+    return [kernel for suite in suites for kernel in Archive(suite.name, "", root).cached("*")]
 
 
 def archive_of(text: str) -> tuple[Archive, str]:

@@ -1,9 +1,8 @@
-"""One boot of one kernel: the command, the console, the limits, and the end of all its processes."""
+"""One boot of one kernel: the command, the limits, and the end of all its processes."""
 
 from __future__ import annotations
 
 import os
-import re
 import selectors
 import shlex
 import shutil
@@ -11,21 +10,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from vm import CannotRun
+from vm.console import Console, Limits
 from vm.kernels import Kernel
 from vm.shared import MARK, Shared
 
+CHECKOUT = Path(__file__).resolve().parents[1]
 SCRATCH_SIZE = 1 << 30
-#: Once the kernel has panicked, QEMU ends by itself; seconds to wait for that.
-LAST_WORDS = 10.0
 #: Drivers of what a machine has and a guest needn't: with Debian's modular kernels, loading them is most of a boot.
 UNNEEDED = (
     "ahci,libahci,libata,ata_piix,ata_generic,sr_mod,cdrom,sg,kvm,kvm_amd,kvm_intel,ccp,powernow_k8,iTCO_wdt,"
@@ -33,32 +30,20 @@ UNNEEDED = (
     "aesni_intel,cryptd,ghash_clmulni_intel,sha1_ssse3,sha256_ssse3,sha512_ssse3,crct10dif_pclmul,polyval_clmulni,"
     "intel_rapl_msr,intel_rapl_common,rapl,bochs,virtio_gpu,qemu_fw_cfg,virtio_rng,mac_hid,parport_pc,ppdev,floppy"
 )
-_PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
-_KVM_BROKEN = "KVM internal error"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds: until the guest's script runs, without a word on the console, for one test, for the whole."""
-
-    boot: float = 60
-    silence: float = 90
-    test: float = 120
-    whole: float = 900
-
-    def scaled(self, factor: float) -> Limits:
-        """The same limits for a guest that is so many times slower."""
-        return Limits(self.boot * factor, self.silence * factor, self.test * factor, self.whole * factor)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How a guest is run: acceleration (``kvm`` or ``tcg``), processors, memory as QEMU writes it, limits."""
+    """How a guest is run: acceleration (``kvm`` or ``tcg``), processors, memory as QEMU writes it, limits.
+
+    ``append`` is added to the kernel's command line.
+    """
 
     accel: str
     cpus: int = 2
     memory: str = "2G"
     limits: Limits = Limits()
+    append: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +63,7 @@ def require_programs() -> None:
     """Raises CannotRun when a program is missing that booting needs, with the name of Debian's package."""
     needed = {
         f"qemu-system-{os.uname().machine}": "qemu-system-x86",
-        "vng": "virtme-ng from PyPI, which make setup installs",
+        "vng": "virtme-ng from PyPI (make setup)",
         "busybox": "busybox-static",
         "modprobe": "kmod",
         "mkfs.ext4": "e2fsprogs",
@@ -108,17 +93,27 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def vng_command(kernel: Kernel, setup: Setup, shared: Shared, disk: Path) -> list[str]:
-    """The command that boots a kernel; the shared directory is writable there, at the same path."""
-    command = ["vng", "--run", str(kernel.image), "--verbose", "--force-9p"]
-    command += ["--cpus", str(setup.cpus), "--memory", setup.memory, "--rwdir", str(shared.directory)]
-    command += ["--append", f"module_blacklist={UNNEEDED}", "--append", "printk.devkmsg=on", "--disk", str(disk)]
+def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:
+    """The command that boots a kernel, with the checkout in the guest at the same path, to be read only.
+
+    virtme-ng puts most of its arguments into a line for a shell unquoted: what a shell would treat specially is
+    refused with CannotRun.
+    """
+    command = ["vng", "--run", str(kernel.image), "--force-9p", "--cpus", str(setup.cpus), "--memory", setup.memory]
+    command += ["--rodir", str(CHECKOUT), *options]
+    for words in (f"module_blacklist={UNNEEDED}", "printk.devkmsg=on", *setup.append):
+        command += ["--append", words]
     if setup.accel == "tcg":
         command.append("--disable-kvm")
-    for path in (kernel.image, shared.directory):
-        if shlex.quote(str(path)) != str(path):
-            raise CannotRun(f"{path}: virtme-ng takes no paths with characters that a shell treats specially")
-    return [*command, "--exec", f"sh {shared.script}"]
+    for word in command:
+        if " " not in word and shlex.quote(word) != word:
+            raise CannotRun(f"{word}: virtme-ng takes no paths with characters that a shell treats specially")
+    return command
+
+
+def new_script(shared: Shared, commands: str) -> None:
+    """Writes what the guest does: it says that it has booted, and carries out commands of sh(1)."""
+    shared.script.write_text(f"#!/bin/sh\necho '{MARK} booted' >/dev/kmsg\n{commands}")
 
 
 def new_scratch_disk(directory: Path) -> Path:
@@ -131,11 +126,16 @@ def new_scratch_disk(directory: Path) -> Path:
     return disk
 
 
+def private_environment(home: Path) -> dict[str, str]:
+    """The environment for virtme-ng: whatever is in the user's home must not matter."""
+    return {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "PATH": search_path()}
+
+
 @contextmanager
 def processes_of(command: list[str], home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A command in a session of its own: when the context is left, the whole of it is ended.
 
-    virtme-ng gets pipes, since QEMU truncates what is a file, and a home without anybody's settings.
+    virtme-ng gets pipes, since QEMU truncates what is a file.
     """
     process = subprocess.Popen(
         command,
@@ -143,73 +143,16 @@ def processes_of(command: list[str], home: Path) -> Iterator[subprocess.Popen[by
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env={**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "PATH": search_path()},
+        env=private_environment(home),
     )
     try:
         yield process
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
         if process.stdout:
             process.stdout.close()
-
-
-class Console:
-    """What a guest says, line by line: kept in a file, and followed for what it tells of the run."""
-
-    def __init__(self, log: IO[str], limits: Limits, heard: Callable[[str], None]) -> None:
-        self.log = log
-        self.limits = limits
-        self.heard = heard
-        self.begun = self.last_word = time.monotonic()
-        self.booted_at: float | None = None
-        self.panic = ""
-        self.running: dict[str, tuple[str, float]] = {}
-        self._rest = ""
-
-    def take(self, data: bytes) -> None:
-        self.last_word = time.monotonic()
-        *lines, self._rest = (self._rest + data.decode(errors="replace")).split("\n")
-        for line in lines:
-            self.line(line.rstrip("\r"))
-
-    def line(self, line: str) -> None:
-        self.log.write(line + "\n")
-        self.log.flush()
-        self.heard(line)
-        if MARK in line:
-            self.mark(line.split(MARK, 1)[1].split())
-        elif found := _PANIC.search(line):
-            self.panic = self.panic or f"the kernel panicked: {found[1]}"
-        elif _KVM_BROKEN in line:
-            self.panic = "KVM opens but can't run this guest (KVM internal error): give --accel=tcg"
-
-    def mark(self, words: list[str]) -> None:
-        match words:
-            case ["booted"]:
-                self.booted_at = time.monotonic()
-            case ["start", process, *test]:
-                self.running[process] = (" ".join(test), time.monotonic())
-            case ["end", process, *_]:
-                self.running.pop(process, None)
-
-    def overdue(self) -> str:
-        """The limit that is past, in a sentence; empty when none is."""
-        now = time.monotonic()
-        if self.booted_at is None and now - self.begun > self.limits.boot:
-            return f"the guest hasn't booted within {self.limits.boot:.0f} s"
-        for test, since in self.running.values():
-            # pytest-timeout ends a test at the limit; a kernel that hangs doesn't let it.
-            if now - since > 1.25 * self.limits.test:
-                return f"the guest hangs: {test} has run for {now - since:.0f} s"
-        if now - self.last_word > self.limits.silence:
-            return f"the guest hangs: not a word for {self.limits.silence:.0f} s"
-        if now - self.begun > self.limits.whole:
-            return f"the guest isn't done after {self.limits.whole:.0f} s"
-        return ""
 
 
 def follow(process: subprocess.Popen[bytes], console: Console) -> str:
@@ -217,33 +160,29 @@ def follow(process: subprocess.Popen[bytes], console: Console) -> str:
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        panicked_at = None
         while True:
             if selector.select(timeout=0.5):
                 data = os.read(process.stdout.fileno(), 1 << 16)
                 if not data:
                     return console.panic
                 console.take(data)
-            if console.panic:
-                panicked_at = panicked_at or time.monotonic()
-                if time.monotonic() - panicked_at > LAST_WORDS:
-                    return console.panic
-            elif trouble := console.overdue():
+            if trouble := console.trouble():
                 return trouble
 
 
 def boot(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], None] = lambda line: None) -> Ending:
     """Boots a kernel, runs the shared directory's script in it and waits for the end; keeps the console.
 
-    Raises CannotRun when a guest can't even be started.
+    Raises CannotRun when a guest can't even be started, OSError when the shared directory can't be written.
     """
     require_programs()
     with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
         work = Path(name)
-        command = vng_command(kernel, setup, shared, new_scratch_disk(work))
-        with shared.console.open("w", errors="replace") as log:
+        disk = new_scratch_disk(work)
+        options = ["--verbose", "--disk", str(disk), "--rwdir", str(shared.directory)]
+        command = vng_command(kernel, setup, *options, "--exec", f"sh {shared.script}")
+        with shared.console.open("w", errors="replace") as log, processes_of(command, work) as process:
             console = Console(log, setup.limits, heard)
-            with processes_of(command, work) as process:
-                trouble = follow(process, console)
+            trouble = follow(process, console)
     booted_in = None if console.booted_at is None else console.booted_at - console.begun
     return Ending(console.booted_at is not None, trouble, booted_in)

@@ -1,4 +1,4 @@
-"""A pytest plugin that makes a session of what a guest's session wrote, for the reports that only a session's end makes.
+"""A pytest plugin that makes a session of what a guest's wrote, for the reports that only a session's end makes.
 
 pytest-html, JUnit, the summary and the verdict are made here as they would be in the guest, had it lived: a test
 that ran when the guest was lost is an error with the console's last lines, one that wasn't reached is "not run",
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "build": "",
         "pages": "",
         "categories": "",
-        "missing": {"everything": results.reason_not_tested or config.getoption("--trouble")},
+        "missing": {"everything": config.getoption("--trouble")},
     }
     config.stash[SUBJECT] = Subject(**fields)
     config.pluginmanager.register(Replay(config, results), "replay")
@@ -87,8 +87,7 @@ class Replay:
         found = [self.restored(data) for data in self.results.reports]
         if self.trouble and not self.lost_for_other_reasons:
             found += [self.lost(test) for test in self.results.running_at_the_end]
-            told = {test for test in self.results.running_at_the_end}
-            if not told:
+            if not self.results.running_at_the_end:
                 found.append(self.lost("the guest"))
         found += [not_run(test, self.trouble) for test in self.results.not_reached]
         found += [complaint(splat) for splat in self.splats if not splat.tests]
@@ -118,7 +117,8 @@ def new_report(nodeid: str, outcome: Any, longrepr: Any) -> pytest.TestReport:
 
 
 def not_run(test: str, trouble: str) -> pytest.TestReport:
-    return new_report(test, "skipped", (test.split("::")[0], 0, f"Skipped: not run: {trouble or 'the run ended before'}"))
+    reason = f"Skipped: not run: {trouble or 'the run ended before'}"
+    return new_report(test, "skipped", (test.split("::")[0], 0, reason))
 
 
 def complaint(splat: Splat) -> pytest.TestReport:

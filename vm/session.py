@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from helpers.interface import build
-from vm import CannotRun
-from vm.guest import Ending, Setup, boot, ended_by_signals
+from vm import CannotRun, cache
+from vm.guest import CHECKOUT, Ending, Setup, boot, new_script
 from vm.kernels import Kernel
 from vm.replay import command_line
 from vm.results import Results
-from vm.shared import MARK, Shared
+from vm.shared import Shared
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 CONFORMS, DOES_NOT, NOT_ASKED = 0, 1, 125
+#: Above 127 ``git bisect run`` stops instead of going on: that is what a person who presses Ctrl-C wants.
+INTERRUPTED = 130
 #: What is on the console when a kernel can't mount its root from the host.
 _NO_9P = ("unknown filesystem type '9p'", "9pnet_virtio: no channels", "VFS: Unable to mount root", "No such device")
 
+#: A real file system and zram to be had, the suite, and its status last of all.
 _SCRIPT = """\
-#!/bin/sh
-# Runs in the guest, as root: a real file system and zram to be had, the suite, and its status last of all.
-echo '{mark} booted' >/dev/kmsg
 modprobe -q -a virtio_blk virtio_scsi sd_mod ext4 zram loop 2>/dev/null
 mkdir -p /run/scratch
 for disk in /dev/vda /dev/sda; do
 	mount -t ext4 "$disk" /run/scratch 2>/dev/null && break
 done
 cd {checkout} || exit
-export PYTHONDONTWRITEBYTECODE=1 HOME=/run
+export HOME=/run PYTHONPYCACHEPREFIX={bytecode} PYTHONDONTWRITEBYTECODE=1
 {command} >{output} 2>&1
 status=$?
 dmesg >{dmesg}
@@ -42,11 +44,14 @@ echo $status >{status}.new && mv {status}.new {status}
 
 
 @dataclass(frozen=True)
-class Run:
-    """What came of a run: the exit status, and the verdict's line."""
+class Verdict:
+    """What came of a run: the exit status, the line that says why, the kernel, and how long it took."""
 
     status: int
     line: str
+    release: str
+    origin: str
+    seconds: float = 0.0
 
 
 def pytest_command(shared: Shared, setup: Setup, arguments: Sequence[str]) -> list[str]:
@@ -58,15 +63,24 @@ def pytest_command(shared: Shared, setup: Setup, arguments: Sequence[str]) -> li
     ]
 
 
+def compile_for_guest() -> Path:
+    """The directory with bytecode of all that a run imports: made here, where it doesn't take half a minute.
+
+    The tests themselves are in it too, as pytest rewrites them; so it is pytest that makes it, by collecting.
+    """
+    directory = cache.directory() / "bytecode"
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(directory)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "-p", "vm.inside", "suites"]
+    subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL, timeout=300)
+    return directory
+
+
 def write_script(shared: Shared, command: Sequence[str]) -> None:
-    shared.script.write_text(
-        _SCRIPT.format(
-            mark=MARK,
-            checkout=shlex.quote(str(CHECKOUT)),
-            command=shlex.join(command),
-            **{name: shlex.quote(str(getattr(shared, name))) for name in ("output", "dmesg", "status")},
-        )
-    )
+    """The guest's script for a run of pytest."""
+    paths = {name: shlex.quote(str(getattr(shared, name))) for name in ("output", "dmesg", "status")}
+    checkout, bytecode = shlex.quote(str(CHECKOUT)), shlex.quote(str(compile_for_guest()))
+    new_script(shared, _SCRIPT.format(checkout=checkout, bytecode=bytecode, command=shlex.join(command), **paths))
 
 
 def new_results(directory: Path) -> Shared:
@@ -74,9 +88,11 @@ def new_results(directory: Path) -> Shared:
     shared = Shared(directory.resolve())
     try:
         shared.directory.mkdir(parents=True, exist_ok=True)
-        for name in ("plan", "log", "subject", "output", "status", "console", "dmesg", "html", "junit"):
-            getattr(shared, name).unlink(missing_ok=True)
-        shared.script.write_text("")
+        for path in shared.files():
+            path.unlink(missing_ok=True)
+        if shared.failures.exists():
+            shutil.rmtree(shared.failures)
+        new_script(shared, "")
     except OSError as error:
         raise CannotRun(f"the results directory {directory} can't be written: {error.strerror}") from None
     return shared
@@ -88,23 +104,39 @@ def run(
     directory: Path,
     arguments: Sequence[str] = (),
     heard: Callable[[str], None] = lambda line: None,
-) -> Run:
-    """Runs the suite on a kernel; the reports are in the directory. Raises CannotRun."""
-    begun = time.monotonic()
-    build.ensure_built()
+) -> Verdict:
+    """Runs the suite on a kernel; the reports and the verdict are in the directory. Raises CannotRun."""
     shared = new_results(directory)
-    write_script(shared, pytest_command(shared, setup, arguments))
     try:
-        with ended_by_signals():
-            ending = boot(kernel, setup, shared, heard)
+        verdict = _run(kernel, setup, shared, arguments, heard)
+        keep(shared, verdict)
     except OSError as error:
         raise CannotRun(f"the results directory {directory} can't be written: {error.strerror}") from None
+    except CannotRun as reason:
+        keep(shared, Verdict(NOT_ASKED, f"not tested: {reason}", kernel.release, kernel.origin))
+        raise
+    return verdict
+
+
+def _run(
+    kernel: Kernel, setup: Setup, shared: Shared, arguments: Sequence[str], heard: Callable[[str], None]
+) -> Verdict:
+    begun = time.monotonic()
+    build.ensure_built()
+    write_script(shared, pytest_command(shared, setup, arguments))
+    ending = boot(kernel, setup, shared, heard)
     if not ending.booted:
         raise CannotRun(why_not_booted(kernel, ending, Results(shared)))
     return render(kernel, ending, shared, begun)
 
 
+def keep(shared: Shared, verdict: Verdict) -> None:
+    """Writes the verdict beside the reports."""
+    shared.verdict.write_text(json.dumps(asdict(verdict), indent=1) + "\n")
+
+
 def why_not_booted(kernel: Kernel, ending: Ending, results: Results) -> str:
+    """The reason in a sentence."""
     text = results.last_words
     if any(sign in text for sign in _NO_9P):
         return (
@@ -115,9 +147,11 @@ def why_not_booted(kernel: Kernel, ending: Ending, results: Results) -> str:
     return f"{kernel.name} didn't boot: {trouble} (console: {results.shared.console})"
 
 
-def render(kernel: Kernel, ending: Ending, shared: Shared, begun: float) -> Run:
-    """Makes the reports, and prints what pytest prints at a session's end."""
+def render(kernel: Kernel, ending: Ending, shared: Shared, begun: float) -> Verdict:
+    """Makes the reports, and prints what pytest prints at a session's end. Raises CannotRun when nothing was asked."""
     results = Results(shared)
+    if results.reason_not_tested:
+        raise CannotRun(f"{kernel.name}: {results.reason_not_tested}")
     trouble = ending.trouble
     if results.status is None and not trouble:
         trouble = "the guest ended without its results"
@@ -131,5 +165,7 @@ def render(kernel: Kernel, ending: Ending, shared: Shared, begun: float) -> Run:
     )
     sys.stdout.write(done.stdout)
     line = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("pagemap-scan: ")), "")
+    if not line:
+        raise CannotRun(f"the reports couldn't be made: {done.stdout.strip()[-300:]}")
     status = done.returncode if done.returncode in (CONFORMS, DOES_NOT) else NOT_ASKED
-    return Run(status, line)
+    return Verdict(status, line, kernel.release, kernel.origin, time.monotonic() - begun)

@@ -15,6 +15,11 @@ class Shared:
 
     directory: Path
 
+    def files(self) -> list[Path]:
+        """All of the files below."""
+        names = ("script", "plan", "log", "subject", "output", "status", "console", "dmesg", "html", "junit", "verdict")
+        return [getattr(self, name) for name in names]
+
     @property
     def script(self) -> Path:
         """The guest's commands."""
@@ -61,6 +66,11 @@ class Shared:
     @property
     def html(self) -> Path:
         return self.directory / "report.html"
+
+    @property
+    def verdict(self) -> Path:
+        """What came of the run, by the host (vm.session.Verdict)."""
+        return self.directory / "verdict.json"
 
     @property
     def junit(self) -> Path:

@@ -14,8 +14,8 @@ from helpers.interface.uapi import PagemapBit, pagemap_bit
 
 _TOLD_BITS = sum(PagemapBit)
 _FRAME = (1 << 55) - 1
-#: Where the next mapping begins in smaps.
-_ENTRY = re.compile(r"\n(?=[0-9a-f]+-)")
+#: With which line a mapping begins in smaps.
+_RANGE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ")
 _KILOBYTES = re.compile(r"^(\w+):\s+(\d+) kB$")
 
 
@@ -44,13 +44,25 @@ class Vma(NamedTuple):
 
 
 def read_smaps(start: int, end: int) -> Iterator[Vma]:
-    """The mappings of this process that lie within a range of addresses."""
-    for entry in _ENTRY.split(Path("/proc/self/smaps").read_text()):
-        header, _, counts = entry.partition("\n")
-        first, last = (int(address, 16) for address in header.split(" ", 1)[0].split("-"))
-        if start <= first and last <= end:
-            found = map(_KILOBYTES.match, counts.splitlines())
-            yield Vma(first, last, {line[1]: int(line[2]) * 1024 for line in found if line})
+    """The mappings of this process that lie within a range of addresses.
+
+    The kernel makes the file as it is read, which is slow: nothing behind the range is read.
+    """
+    first = last = 0
+    counts: dict[str, int] = {}
+    with Path("/proc/self/smaps").open() as smaps:
+        for line in smaps:
+            if found := _KILOBYTES.match(line):
+                counts[found[1]] = int(found[2]) * 1024
+            elif header := _RANGE.match(line):
+                if start <= first and first < last <= end:
+                    yield Vma(first, last, counts)
+                first, last = int(header[1], 16), int(header[2], 16)
+                counts = {}
+                if first >= end:
+                    return
+    if start <= first and first < last <= end:
+        yield Vma(first, last, counts)
 
 
 def largest_gap() -> tuple[int, int]:

@@ -1,0 +1,90 @@
+"""What a guest says on its console: kept in a file, and followed for what it tells of the run."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+from vm.shared import MARK
+
+#: Once the kernel has panicked, QEMU ends by itself; seconds to wait for that.
+LAST_WORDS = 10.0
+_PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
+#: After this QEMU stands still and never exits.
+_KVM_BROKEN = "KVM internal error"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: until the guest's script runs, without a word on the console, for one test, for the whole."""
+
+    boot: float = 60
+    silence: float = 90
+    test: float = 120
+    whole: float = 900
+
+    def scaled(self, factor: float) -> Limits:
+        """The same limits for a guest that is so many times slower."""
+        return Limits(self.boot * factor, self.silence * factor, self.test * factor, self.whole * factor)
+
+
+class Console:
+    """Follows a guest: whether it has booted, what it runs, whether it panicked or is past a limit."""
+
+    def __init__(self, log: IO[str], limits: Limits, heard: Callable[[str], None]) -> None:
+        self.log = log
+        self.limits = limits
+        self.heard = heard
+        self.begun = self.last_word = time.monotonic()
+        self.booted_at: float | None = None
+        self.panic = ""
+        self.panicked_at = 0.0
+        self.running: dict[str, tuple[str, float]] = {}
+        self._rest = ""
+
+    def take(self, data: bytes) -> None:
+        """Bytes as they come; lines are acted upon when they are whole."""
+        self.last_word = time.monotonic()
+        *lines, self._rest = (self._rest + data.decode(errors="replace")).split("\n")
+        for line in lines:
+            self.line(line.rstrip("\r"))
+
+    def line(self, line: str) -> None:
+        self.log.write(line + "\n")
+        self.log.flush()
+        self.heard(line)
+        if MARK in line:
+            self.mark(line.split(MARK, 1)[1].split())
+        elif not self.panic and (found := _PANIC.search(line)):
+            self.panic, self.panicked_at = f"the kernel panicked: {found[1]}", time.monotonic()
+        elif not self.panic and _KVM_BROKEN in line:
+            self.panic, self.panicked_at = "KVM can't run this guest (KVM internal error): give --accel=tcg", 0.0
+
+    def mark(self, words: list[str]) -> None:
+        match words:
+            case ["booted"]:
+                self.booted_at = time.monotonic()
+            case ["start", process, *test]:
+                self.running[process] = (" ".join(test), time.monotonic())
+            case ["end", process, *_]:
+                self.running.pop(process, None)
+
+    def trouble(self) -> str:
+        """Why the guest has to be ended, in a sentence; empty as long as it needn't."""
+        now = time.monotonic()
+        if self.panic:
+            return self.panic if now - self.panicked_at > LAST_WORDS else ""
+        if self.booted_at is None and now - self.begun > self.limits.boot:
+            return f"it hasn't booted within {self.limits.boot:.0f} s"
+        for test, since in self.running.values():
+            # pytest-timeout ends a test at the limit; a kernel that hangs doesn't let it.
+            if now - since > 1.25 * self.limits.test:
+                return f"the guest hangs: {test} has run for {now - since:.0f} s"
+        if now - self.last_word > self.limits.silence:
+            return f"the guest hangs: not a word for {self.limits.silence:.0f} s"
+        if now - self.begun > self.limits.whole:
+            return f"the guest isn't done after {self.limits.whole:.0f} s"
+        return ""

@@ -1,0 +1,133 @@
+"""The suite on many kernels: which, in what order, as many at once as the machine can hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from vm import CannotRun
+from vm.guest import CHECKOUT
+from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
+from vm.shared import Shared
+
+TABLE = Path(__file__).with_name("matrix.toml")
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+#: QEMU's own memory, and what the emulated guest's page tables and caches cost the host, in bytes.
+OVERHEAD = 512 << 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kernel of the matrix: its name there, how it is found, why it is there, and what is expected of it.
+
+    ``tested`` is false for a kernel that can't be asked; that it is said so is then the right outcome.
+    """
+
+    name: str
+    kernel: str
+    why: str
+    tested: bool = True
+
+
+@cache
+def rows(table: Path = TABLE) -> tuple[Row, ...]:
+    """The table, oldest kernel first."""
+    return tuple(Row(**entry) for entry in tomllib.loads(table.read_text())["kernel"])
+
+
+def chosen(names: Sequence[str]) -> list[Row]:
+    """The rows of these names, all for none. Raises CannotRun."""
+    known = {row.name: row for row in rows()}
+    if unknown := [name for name in names if name not in known]:
+        raise CannotRun(f"{TABLE.name} has no {', '.join(unknown)}; it has {', '.join(known)}")
+    return [known[name] for name in names] or list(known.values())
+
+
+def jobs_for(cpus: int, memory: str) -> int:
+    """How many guests of this size the machine can hold at once, at least one."""
+    number, unit = memory[:-1], memory[-1].upper()
+    needed = int(number) * _UNITS[unit] + OVERHEAD if unit in _UNITS else int(memory) << 20
+    available = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
+    in_memory = int(available[1]) * 1024 // needed if available else 1
+    return max(1, min(in_memory, len(os.sched_getaffinity(0)) // cpus))
+
+
+def directory_of(row: Row, results: Path) -> Shared:
+    """Where a row's reports are."""
+    return Shared(results / row.name)
+
+
+def verdict_of(row: Row, results: Path) -> Verdict | None:
+    """What came of the last run of a row; None when there was none."""
+    try:
+        return Verdict(**json.loads(directory_of(row, results).verdict.read_text()))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def longest_first(chosen: Sequence[Row], results: Path) -> list[Row]:
+    """By how long they took the last time; what never ran may take longest."""
+
+    def seconds(row: Row) -> float:
+        verdict = verdict_of(row, results)
+        return verdict.seconds if verdict else float("inf")
+
+    return sorted(chosen, key=seconds, reverse=True)
+
+
+def run(chosen: Sequence[Row], results: Path, jobs: int, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+    """Runs each row in a process of its own. Returns the exit status for all: DOES_NOT before NOT_ASKED before 0."""
+    waiting = longest_first(chosen, results)
+    running: dict[Row, subprocess.Popen[bytes]] = {}
+    statuses: dict[Row, int] = {}
+    with ended_together(running):
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                row = waiting.pop(0)
+                say(f"{row.name}: begun ({row.why})")
+                running[row] = start(row, results, arguments)
+            for row in [row for row, process in running.items() if process.poll() is not None]:
+                statuses[row] = running.pop(row).returncode
+                verdict = verdict_of(row, results)
+                say(f"{row.name}: {verdict.line if verdict else f'ended with status {statuses[row]}'}")
+            time.sleep(0.2)  # Between looks at processes that take minutes.
+    found = {outcome(row, status) for row, status in statuses.items()}
+    return next((status for status in (DOES_NOT, NOT_ASKED) if status in found), CONFORMS)
+
+
+def outcome(row: Row, status: int) -> int:
+    """The status of a row as it counts: a kernel that can't be asked is right not to be."""
+    if not row.tested:
+        return CONFORMS if status == NOT_ASKED else DOES_NOT
+    return status if status in (CONFORMS, DOES_NOT) else NOT_ASKED
+
+
+def start(row: Row, results: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """The run of a row; what it prints is beside its reports."""
+    directory = directory_of(row, results).directory
+    directory.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "vm", "run", row.kernel, f"--results={directory.resolve()}", *arguments]
+    with (directory / "run.log").open("w") as log:
+        return subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+@contextmanager
+def ended_together(running: dict[Row, subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Whatever ends this ends the runs too, each in its own orderly way."""
+    try:
+        yield
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
