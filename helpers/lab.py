@@ -52,8 +52,9 @@ STATE = PagemapBit.PRESENT | PagemapBit.SWAPPED | PagemapBit.GUARD
 
 def states_of(entries: tuple[PagemapBit, ...]) -> list[str]:
     """The state of each page, runs of equal ones together."""
-    runs = itertools.groupby(entry.value & STATE.value for entry in entries)
-    return [f"{len(list(run))} x {names_of(PagemapBit(state))}" for state, run in runs]
+    equal = [(entry & STATE, len(list(run))) for entry, run in itertools.groupby(entries)]
+    runs = itertools.groupby(equal, key=lambda run: run[0])
+    return [f"{sum(length for _, length in run)} x {names_of(state)}" for state, run in runs]
 
 
 Pages = int | tuple[int, int] | Span

@@ -305,12 +305,11 @@ class Model(Target):
         self.access(op.span, write=True)
 
     def access(self, span: Span, write: bool) -> None:
-        """Each page is touched; of a hugetlb page, the first touch does all there is to do."""
+        """Each page is touched; of a huge page that stays one, the first touch does all there is to do."""
         number = span.start
         while number < span.end:
             self.fault_in(number, write)
-            page = self.memory[number]
-            number = self.unit(number).end if page.huge and page.backing.is_hugetlb else number + 1
+            number = self.unit(number).end if self.memory[number].huge else number + 1
 
     def file_write(self, op: FileWrite) -> None:
         """write(2) on a file goes past the mappings: none of them records it."""
