@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
-from vm import CannotRun, accel, archive, matrix, page, session
+from vm import CannotRun, accel, archive, matrix, page, program, session
 from vm.console import Limits
 from vm.guest import CHECKOUT, Setup, ended_by_signals, private_environment, require_programs, vng_command
 from vm.kernels import Kernel
@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the suite on a kernel; arguments after -- go to pytest in the guest")
     run.add_argument("kernel", help=KERNEL)
     run.add_argument("--results", type=Path, help="the directory for reports and logs (results/NAME)")
+    run.add_argument(
+        "--program", action="store_true", help="the suite's C program in an initramfs: needs neither 9p nor modules"
+    )
     run.add_argument("--verbose", action="store_true", help="show the guest's console")
     run.set_defaults(do=run_one)
 
@@ -111,7 +114,10 @@ def run_one(options: argparse.Namespace) -> int:
     setup = setup_of(options, kernel)
     heard: Callable[[str], None] = say if options.verbose else Progress(kernel, setup, sys.stderr).heard
     directory = options.results or Path("results") / kernel.name
-    verdict = session.run(kernel, setup, directory, options.arguments, heard)
+    if options.program:
+        verdict = program.run(kernel, setup, directory, heard)
+    else:
+        verdict = session.run(kernel, setup, directory, options.arguments, heard)
     say(f"reports and logs: {directory}")
     return verdict.status
 

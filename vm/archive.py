@@ -165,11 +165,15 @@ class Archive:
             return self._kernel(package)
 
     def parts(self, package: Package) -> list[str]:
-        """The package and those that have the rest of its kernel, as ``name=version``."""
+        """The package and those that have the rest of its kernel, as ``name=version``.
+
+        The modules of an older kernel may have left the archive before its image: then it is one without modules.
+        """
         told = self.apt("apt-cache", "show", "--no-all-versions", package.name)
         depends = re.search(r"^Depends: (.*)$", told, re.MULTILINE)
         names = [re.split(r"[ (:|]", name.strip())[0] for name in (depends[1] if depends else "").split(",")]
-        return [f"{name}={package.version}" for name in [package.name, *names] if _PARTS.match(name)]
+        there = set(self.apt("apt-cache", "pkgnames").split())
+        return [f"{name}={package.version}" for name in [package.name, *names] if _PARTS.match(name) and name in there]
 
     def _unpack(self, package: Package) -> None:
         """Downloads and unpacks aside, then renames into place: what is there is whole."""
@@ -196,7 +200,7 @@ class Archive:
         if (modules := root / "usr/lib/modules").is_dir():
             (root / "lib").mkdir(exist_ok=True)
             modules.rename(root / "lib/modules")
-        for release in (root / "lib/modules").iterdir():
+        for release in (root / "lib").glob("modules/*"):
             subprocess.run(["depmod", "-b", root, release.name], check=True, capture_output=True)
 
     def _kernel(self, package: Package) -> Kernel:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.plugins.clauses import clauses_of
 from helpers.plugins.verdict import SUBJECT
 from vm.shared import MARK, Shared
 
@@ -33,6 +34,11 @@ def keep(path: Path, text: str) -> None:
     aside.replace(path)
 
 
+def planned(item: pytest.Item) -> str:
+    """A line of the plan: the test, and the clauses that it proves."""
+    return json.dumps({"nodeid": item.nodeid, "clauses": clauses_of(item)})
+
+
 class Teller:
     """Tells of the process in which the tests run: a worker, or the only one."""
 
@@ -42,7 +48,7 @@ class Teller:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.keeps_plan:
-            keep(self.shared.plan, "".join(f"{item.nodeid}\n" for item in session.items))
+            keep(self.shared.plan, "".join(f"{planned(item)}\n" for item in session.items))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         say(f"start {os.getpid()} {nodeid}")
@@ -53,6 +59,8 @@ class Teller:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--tell") is None:
+        return  # Nobody listens: the session is about bytecode.
     shared = Shared(Path(config.getoption("--tell")))
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None and SUBJECT in config.stash:

@@ -30,13 +30,15 @@ OVERHEAD = 512 << 20
 class Row:
     """A kernel of the matrix: its name there, how it is found, why it is there, and what is expected of it.
 
-    ``tested`` is false for a kernel that can't be asked; that it is said so is then the right outcome.
+    ``tested`` is false for a kernel that can't be asked; that it is said so is then the right outcome. ``program``
+    is true for one without modules, on which the suite's C program runs.
     """
 
     name: str
     kernel: str
     why: str
     tested: bool = True
+    program: bool = False
 
 
 @cache
@@ -116,7 +118,8 @@ def start(row: Row, results: Path, arguments: Sequence[str]) -> subprocess.Popen
     """The run of a row; what it prints is beside its reports."""
     directory = directory_of(row, results).directory
     directory.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "vm", "run", row.kernel, f"--results={directory.resolve()}", *arguments]
+    own = ["--program"] if row.program else []
+    command = [sys.executable, "-m", "vm", "run", row.kernel, f"--results={directory.resolve()}", *own, *arguments]
     with (directory / "run.log").open("w") as log:
         return subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

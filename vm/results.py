@@ -60,8 +60,14 @@ class Results:
         return found[1] if found else ""
 
     @cached_property
+    def clauses(self) -> dict[str, tuple[str, ...]]:
+        """The plan: every test that was selected, with the clauses that it proves."""
+        entries = map(json.loads, _lines(self.shared.plan))
+        return {entry["nodeid"]: tuple(entry["clauses"]) for entry in entries}
+
+    @property
     def plan(self) -> list[str]:
-        return _lines(self.shared.plan)
+        return list(self.clauses)
 
     @cached_property
     def console(self) -> list[str]:

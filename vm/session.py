@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,9 +71,18 @@ def compile_for_guest() -> Path:
     directory = cache.directory() / "bytecode"
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(directory)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "-p", "vm.inside", "suites"]
-    subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL, timeout=300)
+    collect(["-p", "xdist.remote"], environment)
     return directory
+
+
+def collect(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """Has pytest collect the suites on the host, with further arguments. Raises CannotRun when it can't."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "-p", "vm.inside", *arguments]
+    done = subprocess.run(
+        [*command, "suites"], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300
+    )
+    if done.returncode:
+        raise CannotRun(f"the suites can't be collected: {(done.stdout + done.stderr).strip()[-300:]}")
 
 
 def write_script(shared: Shared, command: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ class Shared:
 
     @property
     def plan(self) -> Path:
-        """The tests that were selected, one a line."""
+        """The tests that were selected, a JSON object a line: ``nodeid`` and ``clauses``."""
         return self.directory / "plan.txt"
 
     @property
