@@ -42,7 +42,7 @@ class ProgramConsole(Console):
 
     def line(self, line: str) -> None:
         super().line(line)
-        if line.startswith(_BEGINS) and self.booted_at is None:
+        if _BEGINS in line and self.booted_at is None:
             self.booted_at = time.monotonic()
 
 
