@@ -1,0 +1,219 @@
+"""A kernel built from its sources with ``vng --build``, outside of the tree.
+
+Whoever names a tree gets a kernel of that tree's sources as they are, configured for the suite. Their own ``.config``
+and what they built in place stay as they are, and the build directory in the cache makes the next build of the same
+tree a short one. A kernel with a configuration of one's own is named by its image instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from vm import CannotRun, cache, fragments
+from vm.fragments import Fragment
+from vm.guest import ended_by_signals, processes_of, search_path
+from vm.kernels import Kernel, from_image, release_of
+from vm.sources import describe, require_tree, unconfigured
+
+#: Seconds for a whole build: some minutes on a small machine, more with a sanitizer and an empty page cache.
+LIMIT = 3 * 3600
+#: Seconds for kbuild to remove what it was writing, once it is asked to end.
+LAST_WORDS = 10.0
+#: virtme-ng adds this to every release; in a name it tells nothing.
+_LOCALVERSION = "-virtme"
+_IMAGE = "arch/x86/boot/bzImage"
+#: Of the environment, what would build something else or elsewhere, or wait for another make's leave.
+_UNWANTED = ("ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+#: What the first line that says why a build failed looks like: kinds of lines, the most telling first.
+_ERRORS = (
+    re.compile(r"\b(fatal )?error: |undefined reference to|multiple definition of"),
+    re.compile(r"not found$|not installed"),
+    re.compile(r"\*\*\* (?!\[)"),
+    re.compile(r"\*\*\*|\berror\b", re.IGNORECASE),
+)
+
+
+def build(
+    tree: Path,
+    names: Sequence[str] = (),
+    log: Path | None = None,
+    heard: Callable[[str], None] = lambda line: None,
+) -> Kernel:
+    """The kernel of a source tree with the base configuration and the fragments named.
+
+    ``log`` gets what the build prints; without it, that is kept in the build directory. ``heard`` is told what takes
+    long. Raises CannotRun when the directory isn't a kernel's, a fragment isn't there, a symbol of one doesn't survive
+    olddefconfig, or the build fails.
+    """
+    tree = tree.resolve()
+    require_tree(tree)
+    chosen = [fragments.fragment(name) for name in (fragments.BASE, *dict.fromkeys(names)) if name]
+    if not shutil.which("vng", path=search_path()):
+        raise CannotRun("vng is missing: install virtme-ng from PyPI, which make setup installs")
+    place = cache.directory() / "builds" / _directory_name(tree)
+    build = Build(tree, chosen, place, log)
+    try:
+        with ended_by_signals(), cache.locked(place):
+            return build.kernel(heard)
+    except OSError as error:
+        raise CannotRun(f"{tree} can't be built in {build.out}: {error.strerror} ({error.filename})") from None
+
+
+def _directory_name(tree: Path) -> str:
+    """A name for a tree's directory in the cache: one that make and a shell take, and no other tree has."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '-', tree.name)}-{hashlib.sha256(os.fsencode(tree)).hexdigest()[:8]}"
+
+
+class Build:
+    """A tree, the fragments asked for, and the directory in which kbuild works: one for each combination."""
+
+    def __init__(self, tree: Path, chosen: Sequence[Fragment], place: Path, log: Path | None) -> None:
+        self.tree = tree
+        self.chosen = chosen
+        self.names = [fragment.name for fragment in chosen if fragment.name != fragments.BASE]
+        self.links = place / "sources"
+        self.out = place / ("+".join(self.names) or fragments.BASE)
+        self.log = log or self.out / "build.log"
+
+    def kernel(self, heard: Callable[[str], None]) -> Kernel:
+        """Configures, checks and builds what isn't up to date. Raises CannotRun."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        sources = unconfigured(self.tree, self.links)
+        for path in (sources, self.out):
+            if shlex.quote(str(path)) != str(path) or ":" in str(path):
+                raise CannotRun(f"{path}: make takes no paths with colons, or characters that a shell treats specially")
+        heard(f"building {self.tree} ({', '.join(fragment.name for fragment in self.chosen)}): {self.log}")
+        with self.log.open("w") as log:
+            if not self.is_configured(sources):
+                self.configure(sources, log)
+            self.check()
+            self.vng(sources, ["--build", "--skip-modules", "--verbose"], log, "doesn't build")
+        image = self.image()
+        release = release_of(image).removesuffix(_LOCALVERSION)
+        described = describe(self.tree)
+        origin = f"{self.tree} ({described})" if described else str(self.tree)
+        return from_image(image, "+".join([release, *self.names]), origin)
+
+    # --- Configuration ----------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Path:
+        return self.out / ".config"
+
+    @property
+    def request(self) -> Path:
+        """What the configuration was made of, kept beside it."""
+        return self.out / "request.config"
+
+    @property
+    def requested(self) -> str:
+        return "\n".join(fragment.text for fragment in self.chosen)
+
+    def is_configured(self, sources: Path) -> bool:
+        """Whether the configuration was made of the same fragments, and no Kconfig file has changed since.
+
+        Making it anew takes as long as building what depends on one changed file. Which Kconfig files it depends on,
+        kbuild notes for itself.
+        """
+        try:
+            noted = (self.out / "include/config/auto.conf.cmd").read_text()
+            depends = [sources / name for name in re.findall(r"^\t(\S+)", noted, re.MULTILINE)]
+            depends += (sources / "arch/x86/configs").glob("*")
+            made = self.config.stat().st_mtime_ns
+            return self.request.read_text() == self.requested and all(
+                path.stat().st_mtime_ns <= made for path in depends
+            )
+        except OSError:
+            return False
+
+    def configure(self, sources: Path, log: IO[str]) -> None:
+        """A default configuration with virtme-ng's and the fragments' lines in it."""
+        self.request.unlink(missing_ok=True)
+        asked = [word for fragment in self.chosen for word in ("--config", str(fragment.path))]
+        # --kconfig stops before the build, so that what is lost is told at once; --build without --force then
+        # leaves the configuration as it is.
+        self.vng(sources, ["--kconfig", *asked], log, "can't be configured")
+        self.request.write_text(self.requested)
+
+    def check(self) -> None:
+        """Raises CannotRun when a symbol isn't what the fragments ask for."""
+        if lost := fragments.lost(self.config.read_text(), self.chosen):
+            raise CannotRun(f"{self.tree} can't be configured as asked, olddefconfig changes {lost}")
+
+    # --- Building ---------------------------------------------------------------------------------------
+
+    def vng(self, sources: Path, arguments: Sequence[str], log: IO[str], failure: str) -> None:
+        """Runs virtme-ng in the sources, and waits for it. Raises CannotRun when it fails or takes too long."""
+        command = ["env", "-C", str(sources), *(f"--unset={name}" for name in _UNWANTED)]
+        command += ["vng", *arguments, f"O={self.out}"]
+        with (
+            tempfile.TemporaryDirectory(prefix="pagemap-scan-build-") as home,
+            processes_of(command, Path(home)) as vng,
+        ):
+            try:
+                copy_output(vng, log)
+            except BaseException:
+                end(vng)
+                raise
+            if vng.wait(LIMIT) != 0:
+                log.flush()
+                raise CannotRun(f"{self.tree} {failure}: {first_error(self.log)} ({self.log})")
+
+    def image(self) -> Path:
+        """A copy of the image that stays whole while a guest boots from it and the next build begins."""
+        image = self.out / "vmlinuz"
+        shutil.copyfile(self.out / _IMAGE, image.with_suffix(".new"))
+        image.with_suffix(".new").replace(image)
+        return image
+
+
+def copy_output(process: subprocess.Popen[bytes], log: IO[str]) -> None:
+    """Writes what a process prints to the log, until it is gone. Raises CannotRun at the time limit."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + LIMIT
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while time.monotonic() < deadline:
+            if selector.select(timeout=1):
+                data = os.read(process.stdout.fileno(), 1 << 16)
+                if not data:
+                    return
+                log.write(data.decode(errors="replace"))
+    raise CannotRun(f"the build isn't done after {LIMIT / 60:.0f} minutes ({log.name})")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Asks a process group to end, and gives it the time for that.
+
+    kbuild's recipes then remove what they were writing; killed at once, the next build would take it for finished.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + LAST_WORDS
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+
+
+def first_error(log: Path) -> str:
+    """The line of a build's log that says best why it failed."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    for pattern in _ERRORS:
+        for line in lines:
+            if pattern.search(line):
+                return line
+    return lines[-1] if lines else "it printed nothing"
