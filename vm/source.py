@@ -15,6 +15,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ _LOCALVERSION = "-virtme"
 _IMAGE = "arch/x86/boot/bzImage"
 #: Of the environment, what would build something else or elsewhere, or wait for another make's leave.
 _UNWANTED = ("ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+#: What chooses another compiler, which has other symbols: kbuild would ask about them where nobody answers.
+_COMPILER = ("CC", "LLVM")
 #: What the first line that says why a build failed looks like: kinds of lines, the most telling first.
 _ERRORS = (
     re.compile(r"\b(fatal )?error: |undefined reference to|multiple definition of"),
@@ -46,15 +49,19 @@ _ERRORS = (
 )
 
 
+def say_on_stderr(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
 def build(
     tree: Path,
     names: Sequence[str] = (),
     log: Path | None = None,
-    heard: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = say_on_stderr,
 ) -> Kernel:
     """The kernel of a source tree with the base configuration and the fragments named.
 
-    ``log`` gets what the build prints; without it, that is kept in the build directory. ``heard`` is told what takes
+    ``log`` gets what the build prints; without it, that is kept in the build directory. ``say`` tells what takes
     long. Raises CannotRun when the directory isn't a kernel's, a fragment isn't there, a symbol of one doesn't survive
     olddefconfig, or the build fails.
     """
@@ -67,7 +74,7 @@ def build(
     build = Build(tree, chosen, place, log)
     try:
         with ended_by_signals(), cache.locked(place):
-            return build.kernel(heard)
+            return build.kernel(say)
     except OSError as error:
         raise CannotRun(f"{tree} can't be built in {build.out}: {error.strerror} ({error.filename})") from None
 
@@ -88,14 +95,14 @@ class Build:
         self.out = place / ("+".join(self.names) or fragments.BASE)
         self.log = log or self.out / "build.log"
 
-    def kernel(self, heard: Callable[[str], None]) -> Kernel:
+    def kernel(self, say: Callable[[str], None]) -> Kernel:
         """Configures, checks and builds what isn't up to date. Raises CannotRun."""
         self.out.mkdir(parents=True, exist_ok=True)
         sources = unconfigured(self.tree, self.links)
         for path in (sources, self.out):
             if shlex.quote(str(path)) != str(path) or ":" in str(path):
                 raise CannotRun(f"{path}: make takes no paths with colons, or characters that a shell treats specially")
-        heard(f"building {self.tree} ({', '.join(fragment.name for fragment in self.chosen)}): {self.log}")
+        say(f"building {self.tree} ({', '.join(fragment.name for fragment in self.chosen)}): {self.log}")
         with self.log.open("w") as log:
             if not self.is_configured(sources):
                 self.configure(sources, log)
@@ -115,15 +122,16 @@ class Build:
 
     @property
     def request(self) -> Path:
-        """What the configuration was made of, kept beside it."""
+        """What was asked of the configuration, kept beside it."""
         return self.out / "request.config"
 
     @property
     def requested(self) -> str:
-        return "\n".join(fragment.text for fragment in self.chosen)
+        compiler = "".join(f"# {name}={os.environ.get(name, '')}\n" for name in _COMPILER)
+        return compiler + "\n".join(fragment.text for fragment in self.chosen)
 
     def is_configured(self, sources: Path) -> bool:
-        """Whether the configuration was made of the same fragments, and no Kconfig file has changed since.
+        """Whether the configuration was made of the same request, and no Kconfig file has changed since.
 
         Making it anew takes as long as building what depends on one changed file. Which Kconfig files it depends on,
         kbuild notes for itself.

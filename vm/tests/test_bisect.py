@@ -74,7 +74,7 @@ def copying(kernel: Kernel) -> str:
 
 
 @pytest.mark.boots
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_bisection_finds_a_known_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = {"good": find(WITHOUT_DEFECT), "bad": find(WITH_DEFECT)}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -82,4 +82,4 @@ def test_a_bisection_finds_a_known_defect(tmp_path: Path, monkeypatch: pytest.Mo
     commits = commit_history(tree, {state: copying(kernel) for state, kernel in kernels.items()})
     asked = ["--", "--strict", "suites/test_witness.py", "-k", "thp-zero"]
     arguments = ["--accel=tcg", f"--results={tmp_path / 'results'}", *asked]
-    check_found(tree, commits, bisect(tree, commits, "vm", arguments, limit=1700))
+    check_found(tree, commits, bisect(tree, commits, "vm", arguments, limit=3500))

@@ -102,13 +102,15 @@ def test_the_environment_doesnt_turn_the_build_elsewhere(
 
 def test_only_what_changed_is_built_again(tree: FakeTree, cache_home: Path) -> None:
     source.build(tree.path)
-    assert compiled(cache_home) == ["mm/memory.o", "mm/swap.o"]
+    assert sorted(compiled(cache_home)) == ["mm/memory.o", "mm/swap.o"]
     tree.write("mm/swap.c", "int swap, changed;\n")
     source.build(tree.path)
     assert compiled(cache_home) == ["mm/swap.o"]
 
 
-def test_the_configuration_is_made_again_only_when_kconfig_changed(tree: FakeTree) -> None:
+def test_the_configuration_is_made_again_only_when_what_it_depends_on_changed(
+    tree: FakeTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = source.build(tree.path).image.parent / ".config"
     made = config.stat().st_mtime_ns
     source.build(tree.path)
@@ -116,6 +118,18 @@ def test_the_configuration_is_made_again_only_when_kconfig_changed(tree: FakeTre
     (tree.path / "Kconfig").touch()
     source.build(tree.path)
     assert config.stat().st_mtime_ns > made
+    made = config.stat().st_mtime_ns
+    monkeypatch.setenv("CC", "gcc")
+    source.build(tree.path)
+    assert config.stat().st_mtime_ns > made
+
+
+def test_what_takes_long_is_said_with_the_place_of_its_log(tree: FakeTree, tmp_path: Path) -> None:
+    said: list[str] = []
+    log = tmp_path / "my.log"
+    source.build(tree.path, ["kasan"], log, said.append)
+    assert said == [f"building {tree.path} (base, kasan): {log}"]
+    assert "CC      mm/swap.o" in log.read_text()
 
 
 def test_a_configuration_that_was_refused_is_refused_again(tree: FakeTree) -> None:
