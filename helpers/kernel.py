@@ -18,6 +18,7 @@ from helpers.operations import (
     Advise,
     At,
     Backing,
+    ClearRefs,
     CloseUserfaultfd,
     FileWrite,
     Fork,
@@ -345,6 +346,9 @@ class Kernel(Target):
         )
 
     # --- Processes --------------------------------------------------------------------------------------
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        Path("/proc/self/clear_refs").write_text("4")
 
     def fork(self, op: Fork) -> None:
         self.child = checked(lib.native_fork_idle(), str(op))

@@ -18,6 +18,7 @@ from helpers.operations import (
     Advise,
     At,
     Backing,
+    ClearRefs,
     CloseUserfaultfd,
     FileWrite,
     Fork,
@@ -247,6 +248,9 @@ class Lab:
 
     def punch_hole(self, pages: Pages, file: str = "file") -> None:
         self.do(PunchHole(file, as_span(pages)))
+
+    def clear_refs(self) -> None:
+        self.do(ClearRefs())
 
     def fork(self) -> None:
         self.do(Fork())

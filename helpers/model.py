@@ -18,6 +18,7 @@ from helpers.operations import (
     Advise,
     At,
     Backing,
+    ClearRefs,
     CloseUserfaultfd,
     FileWrite,
     Fork,
@@ -129,10 +130,21 @@ class Page:
     in_swap: bool = False
     #: A fault in an empty, aligned stretch maps a huge page (MADV_HUGEPAGE).
     wants_huge: bool = False
+    #: Mapped since soft-dirty bits were cleared, or part of a mapping that was expanded since.
+    is_new: bool = True
+    #: Its entry was written to since soft-dirty bits were cleared.
+    dirtied: bool = False
 
     @property
     def is_private_anonymous(self) -> bool:
         return self.backing is Backing.ANON and not self.shared
+
+    def continues(self, other: Page) -> bool:
+        """(code) Whether the mapping of this page is one with that of the page before it."""
+        same = ("backing", "shared", "prot", "file", "tracking", "wants_huge")
+        if any(getattr(self, name) != getattr(other, name) for name in same):
+            return False
+        return self.is_private_anonymous or (self.file != "" and self.file_page == other.file_page + 1)
 
     def drop(self, keep_protection: bool) -> None:
         """The entry is emptied; a protected page of a file keeps its protection as a marker."""
@@ -140,6 +152,8 @@ class Page:
         self.anonymous = False
         self.huge = self.backing.is_hugetlb
         self.protected = self.protected and keep_protection
+        # userfaultfd.rst: unlike protection, soft-dirty information is lost when an entry is zapped.
+        self.dirtied = False
 
 
 Space = dict[int, Page]
@@ -201,6 +215,8 @@ class Model(Target):
         self.memory: Space = {}
         self.child: Space | None = None
         self.has_child = False
+        #: Whether soft-dirty bits were ever cleared: until then, everything is new.
+        self.was_cleared = False
 
     def close(self) -> None:
         self.memory.clear()
@@ -255,6 +271,23 @@ class Model(Target):
                 op.file_page + offset,
                 huge=huge,
             )
+        self.expand()
+
+    def expand(self) -> None:
+        """soft-dirty.rst: a mapping that is expanded is soft-dirty as a whole, as a new one is."""
+        if not self.was_cleared:
+            return
+        runs: list[list[Page]] = []
+        for number in sorted(self.memory):
+            page = self.memory[number]
+            if runs and number - 1 in self.memory and page.continues(runs[-1][-1]):
+                runs[-1].append(page)
+            else:
+                runs.append([page])
+        for run in runs:
+            is_new = any(page.is_new for page in run)
+            for page in run:
+                page.is_new = is_new
 
     def unmap(self, op: Unmap) -> None:
         self.split_at_borders(op.span)
@@ -267,12 +300,16 @@ class Model(Target):
         for offset, number in enumerate(op.span.pages()):
             page = self.memory.pop(number)
             page.tracking, page.protected = Tracking.NONE, False
+            # soft-dirty.rst: what is new in its place is soft-dirty. (code) An entry is; what has none isn't.
+            page.dirtied = page.content is not Content.NONE
             self.memory[op.to + offset] = page
+        self.expand()
 
     def mprotect(self, op: Protection) -> None:
         self.split_at_borders(op.span)
         for page in self.pages(op.span):
             page.prot = op.prot
+        self.expand()
 
     def register(self, op: Register) -> None:
         self.split_at_borders(op.span)
@@ -327,6 +364,10 @@ class Model(Target):
         else:
             if write and page.huge and page.content is Content.ZERO and not page.protected:
                 raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
+            if write and page.huge and page.content is Content.PRESENT and not page.dirtied:
+                # One entry maps the huge page, and it was written to (soft-dirty.rst).
+                for part in self.pages(self.unit(number)):
+                    part.dirtied = True
             if write and page.huge and page.protected:
                 # (code) A write to a protected huge page splits it; only the page written is then WRITTEN.
                 self.split(self.memory, self.unit(number))
@@ -337,6 +378,7 @@ class Model(Target):
         if write:
             page.content = Content.PRESENT
             page.protected = False
+            page.dirtied = True
             page.anonymous = page.anonymous or not page.shared
         elif page.content is Content.NONE and page.is_private_anonymous:
             page.content = Content.ZERO
@@ -397,6 +439,7 @@ class Model(Target):
             return
         page.huge = False
         page.content = Content.SWAPPED if page.anonymous else Content.NONE
+        page.dirtied = page.dirtied and page.anonymous  # userfaultfd.rst: lost when an entry is zapped.
         page.in_swap = not page.anonymous and page.backing is not Backing.FILE
 
     def punch_hole(self, op: PunchHole) -> None:
@@ -406,6 +449,12 @@ class Model(Target):
                 page.drop(keep_protection=False)
 
     # --- Processes --------------------------------------------------------------------------------------
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        """soft-dirty.rst: clears the soft-dirty bits of all the memory of the process."""
+        self.was_cleared = True
+        for page in self.memory.values():
+            page.is_new = page.dirtied = False
 
     def fork(self, op: Fork) -> None:
         """userfaultfd(2): without UFFD_FEATURE_EVENT_FORK the child's memory isn't registered."""
@@ -428,7 +477,7 @@ class Model(Target):
         """pagemap.rst, "pagemap": the bits that say the same as a category."""
         if page is None:
             return 0
-        bits = PagemapBit.SOFT_DIRTY.value if self.facts.soft_dirty else 0
+        bits = PagemapBit.SOFT_DIRTY.value if self.is_soft_dirty(page) else 0
         if page.protected:
             bits |= PagemapBit.UFFD_WP.value
         if page.content in (Content.PRESENT, Content.ZERO):
@@ -467,11 +516,15 @@ class Model(Target):
             found |= PFNZERO
         if page.huge:
             found |= HUGE
-        if self.facts.soft_dirty:
+        if self.is_soft_dirty(page):
             found |= SOFT_DIRTY
         if page.content is Content.GUARD:
             found |= GUARD
         return found & self.known
+
+    def is_soft_dirty(self, page: Page) -> bool:
+        """soft-dirty.rst: written to since the bits were cleared, or new since then."""
+        return self.facts.soft_dirty and (page.is_new or page.dirtied)
 
     def is_written(self, page: Page) -> bool:
         if page.protected:

@@ -280,6 +280,13 @@ class PunchHole(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class ClearRefs(Operation):
+    """Writes 4 to /proc/self/clear_refs: no page of the process is soft-dirty from now on, until it is written."""
+
+    verb: ClassVar[str] = "clear_refs"
+
+
+@dataclass(frozen=True, slots=True)
 class Fork(Operation):
     """fork(2): from now on there is a ``child`` to scan."""
 
@@ -386,6 +393,9 @@ class Target(ABC):
 
     @abstractmethod
     def punch_hole(self, op: PunchHole) -> None: ...
+
+    @abstractmethod
+    def clear_refs(self, op: ClearRefs) -> None: ...
 
     @abstractmethod
     def fork(self, op: Fork) -> None: ...

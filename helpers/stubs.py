@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from helpers.interface.uapi import Category
+from helpers.interface.uapi import Category, PagemapBit
 from helpers.model import (
     CHECK_WPASYNC,
     FILE,
@@ -26,16 +26,35 @@ from helpers.model import (
     Refused,
     Space,
 )
-from helpers.operations import Advice, Advise, Move, PunchHole, Scan, ScanResult, Unregister
+from helpers.operations import Advice, Advise, ClearRefs, Map, Move, PunchHole, Scan, ScanResult, Unregister
 
-STUBS: dict[str, Callable[[Facts], Model]] = {"faithful": Model}
+#: The model itself plays the usual kernel, and one that has soft-dirty bits.
+FAITHFUL = ("faithful", "faithful-soft-dirty")
+STUBS: dict[str, Callable[[Facts], Model]] = dict.fromkeys(FAITHFUL, Model)
+_SOFT_DIRTY = Facts(soft_dirty=True)
+#: What there is in a kernel that a stub plays, where it isn't the usual one.
+FACTS = {"faithful-soft-dirty": _SOFT_DIRTY}
+
+
+def facts_of(stub: str) -> Facts:
+    """What has to be known of the kernel that a stub plays."""
+    return FACTS.get(stub, Facts())
+
+
+def _name_of(stub: type[Model]) -> str:
+    return "".join("-" + letter.lower() if letter.isupper() else letter for letter in stub.__name__)[1:]
 
 
 def broken(stub: type[Model]) -> type[Model]:
     """Adds a stub to the list; its name is that of the class in words, its docstring says what is broken."""
-    name = "".join("-" + letter.lower() if letter.isupper() else letter for letter in stub.__name__)[1:]
-    STUBS[name] = stub
+    STUBS[_name_of(stub)] = stub
     return stub
+
+
+def broken_with_soft_dirty(stub: type[Model]) -> type[Model]:
+    """The same of a stub that plays a kernel with soft-dirty bits."""
+    FACTS[_name_of(stub)] = _SOFT_DIRTY
+    return broken(stub)
 
 
 def _without(name: str, bit: int, when: Callable[[Page], bool] = lambda page: True) -> None:
@@ -396,3 +415,108 @@ class HolesKeepProtection(Model):
         super().punch_hole(op)
         for page, protected in zip(pages, was, strict=True):
             page.protected = protected
+
+
+@broken_with_soft_dirty
+class ClearingDoesNothing(Model):
+    """Pages stay soft-dirty."""
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        return
+
+
+@broken_with_soft_dirty
+class ClearingForgetsNewMappings(Model):
+    """Only what was written is clean afterwards: a new mapping stays soft-dirty."""
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        self.was_cleared = True
+        for page in self.memory.values():
+            page.dirtied = False
+
+
+@broken_with_soft_dirty
+class ClearingUnprotects(Model):
+    """Clearing soft-dirty bits makes pages WRITTEN."""
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        super().clear_refs(op)
+        for page in self.memory.values():
+            page.protected = False
+
+
+@broken_with_soft_dirty
+class ClearingProtects(Model):
+    """Clearing soft-dirty bits makes pages that were WRITTEN unwritten."""
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        super().clear_refs(op)
+        for page in self.memory.values():
+            page.protected = page.content is not Content.NONE
+
+
+@broken_with_soft_dirty
+class ReadingIsSoftDirty(Model):
+    """A page that was read is soft-dirty."""
+
+    def populate(self, page: Page, write: bool) -> None:
+        super().populate(page, write)
+        page.dirtied = True
+
+
+@broken_with_soft_dirty
+class WritingIsNotSoftDirty(Model):
+    """A write isn't recorded."""
+
+    def populate(self, page: Page, write: bool) -> None:
+        was = page.dirtied
+        super().populate(page, write)
+        page.dirtied = was
+
+
+@broken_with_soft_dirty
+class ProtectingClearsSoftDirty(Model):
+    """WP_MATCHING makes pages clean."""
+
+    def protect(self, space: Space, numbers: list[int]) -> None:
+        super().protect(space, numbers)
+        for number in numbers:
+            space[number].dirtied = False
+
+
+@broken_with_soft_dirty
+class NewMappingsAreClean(Model):
+    """What was mapped since soft-dirty bits were cleared isn't soft-dirty."""
+
+    def map(self, op: Map) -> None:
+        super().map(op)
+        for page in self.pages(op.span):
+            page.is_new = not self.was_cleared
+
+
+@broken_with_soft_dirty
+class MergingLosesSoftDirty(Model):
+    """A new mapping that becomes one with an old one isn't soft-dirty."""
+
+    def expand(self) -> None:
+        before = {number: page.is_new for number, page in self.memory.items()}
+        super().expand()
+        for number, page in self.memory.items():
+            page.is_new = page.is_new and before[number] and number - 1 not in self.memory
+
+
+@broken_with_soft_dirty
+class SwapLosesSoftDirty(Model):
+    """A page that went to swap isn't soft-dirty any more."""
+
+    def reclaim(self, page: Page) -> None:
+        super().reclaim(page)
+        page.dirtied = False
+
+
+@broken_with_soft_dirty
+class PagemapDoesNotSaySoftDirty(Model):
+    """read(2) of pagemap says of no page that it is soft-dirty."""
+
+    def pagemap_bits(self, page: Page | None) -> int:
+        return super().pagemap_bits(page) & ~PagemapBit.SOFT_DIRTY.value

@@ -3,7 +3,7 @@
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.operations import Advice, At
+from helpers.operations import Advice, At, Prot
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -78,3 +78,35 @@ def punched_page_stays_protected(lab: Lab) -> None:
     lab.protect(span)
     lab.punch_hole((2, 4))
     lab.scan(span)
+
+
+def cleared_hugetlb_stays_soft_dirty(lab: Lab) -> None:
+    lab.require("soft-dirty")
+    span = lab.prepare(BY_NAME["hugetlb-shared"])
+    lab.clear_refs()
+    lab.scan(span)
+
+
+def pagemap_forgets_written_hugetlb(lab: Lab) -> None:
+    lab.require("soft-dirty")
+    span = lab.prepare(BY_NAME["hugetlb-shared"])
+    lab.clear_refs()
+    lab.write(span)
+    lab.read_pagemap(span)
+
+
+def splitting_is_soft_dirty(lab: Lab) -> None:
+    lab.require("soft-dirty")
+    span = lab.prepare(BY_NAME["thp"])
+    lab.clear_refs()
+    lab.scan((3, 8), WP, mask=WRITTEN)
+    lab.scan(span)
+
+
+def merging_loses_soft_dirty(lab: Lab) -> None:
+    lab.require("soft-dirty")
+    lab.write(lab.map((0, 2)))
+    lab.clear_refs()
+    lab.map((2, 4), prot=Prot.READ)
+    lab.mprotect((0, 2), Prot.READ)
+    lab.scan((0, 4))

@@ -12,7 +12,7 @@ import pytest
 from helpers.host import CannotTest, Host, find_host, find_sizes
 from helpers.interface.native import lib
 from helpers.machine import Machine
-from helpers.model import Facts
+from helpers.stubs import facts_of
 
 HOST = pytest.StashKey[Host]()
 SUITES = Path(__file__).parents[2] / "suites"
@@ -35,7 +35,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("stub"):
-        config.stash[HOST] = Host(find_sizes(), Facts(), {"soft-dirty": "the stub kernel has none"})
+        facts = facts_of(config.getoption("stub"))
+        missing = {} if facts.soft_dirty else {"soft-dirty": "the stub kernel has none"}
+        config.stash[HOST] = Host(find_sizes(), facts, missing)
         return
     if not asks_the_kernel(config):
         return

@@ -27,6 +27,7 @@ from helpers.operations import (
     Advise,
     At,
     Backing,
+    ClearRefs,
     CloseUserfaultfd,
     FileWrite,
     Fork,
@@ -170,6 +171,8 @@ class Printer(Target):
         self.facts = facts
         self.place = place
         self.parts: set[str] = set()
+        #: Until soft-dirty bits are cleared, every page has one where there are any: the program adds it.
+        self.tells_soft_dirty = False
         self.step = Step(Read(Span(0, 0)), None, None)
 
     def close(self) -> None:
@@ -251,6 +254,10 @@ class Printer(Target):
     def punch_hole(self, op: PunchHole) -> Any:
         return self.call("punch_hole", f'"{op.file}"', *self.pages(op.span))
 
+    def clear_refs(self, op: ClearRefs) -> Any:
+        self.tells_soft_dirty = True
+        return self.call("clear_refs")
+
     def fork(self, op: Fork) -> Any:
         return self.call("fork_child")
 
@@ -261,7 +268,8 @@ class Printer(Target):
 
     def read_pagemap(self, op: ReadPagemap) -> Any:
         bits = int(STATE) if self.step.is_precondition else sum(PagemapBit)
-        told = [entry & bits & ~PagemapBit.SOFT_DIRTY for entry in self.step.expected]
+        shown = bits if self.tells_soft_dirty else bits & ~PagemapBit.SOFT_DIRTY
+        told = [entry & shown for entry in self.step.expected]
         otherwise = "CANNOT_ASK" if self.step.is_precondition else "DIFFERS"
         names = _bits(bits, PagemapBit, "PM_")
         return self.call("expect_entries", *self.pages(op.span), names, otherwise, f"RUNS({_runs(told)})")
