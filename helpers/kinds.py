@@ -159,6 +159,14 @@ KINDS: tuple[Kind, ...] = (
         needs=("thp", "huge zero page"),
         units=1,
     ),
+    Kind(
+        "shmem-thp",
+        "a transparent huge page of shared memory",
+        shared=True,
+        populate=("write", "collapse", "read"),
+        needs=("thp",),
+        units=1,
+    ),
     Kind("hugetlb-private", "private hugetlb memory", Backing.HUGETLB, needs=("hugetlb",), units=2),
     Kind("hugetlb-shared", "shared hugetlb memory", Backing.HUGETLB, shared=True, needs=("hugetlb",), units=2),
     Kind(

@@ -130,6 +130,8 @@ class Page:
     in_swap: bool = False
     #: A fault in an empty, aligned stretch maps a huge page (MADV_HUGEPAGE).
     wants_huge: bool = False
+    #: The file's page is part of a huge page, which a fault in an empty, aligned stretch maps as a whole.
+    is_of_huge_page: bool = False
     #: Mapped since soft-dirty bits were cleared, or part of a mapping that was expanded since.
     is_new: bool = True
     #: Its entry was written to since soft-dirty bits were cleared.
@@ -138,6 +140,11 @@ class Page:
     @property
     def is_private_anonymous(self) -> bool:
         return self.backing is Backing.ANON and not self.shared
+
+    @property
+    def is_huge_of_file(self) -> bool:
+        """Mapped as part of a transparent huge page that is a file's or shared memory's."""
+        return self.huge and not self.is_private_anonymous and not self.backing.is_hugetlb
 
     def continues(self, other: Page) -> bool:
         """(code) Whether the mapping of this page is one with that of the page before it."""
@@ -242,11 +249,17 @@ class Model(Target):
         return Span(number // size * size, number // size * size + size)
 
     def split(self, space: Space, unit: Span) -> None:
-        """A transparent huge page is mapped by small entries from now on."""
+        """A transparent huge page is mapped by small entries from now on.
+
+        (code) That of a file or of shared memory isn't mapped at all, until a fault does it page by page.
+        """
         for number in unit.pages():
             page = space.get(number)
-            if page is not None and page.huge and not page.backing.is_hugetlb:
-                page.huge = False
+            if page is None or not page.huge or page.backing.is_hugetlb:
+                continue
+            if page.is_huge_of_file:
+                page.drop(keep_protection=False)
+            page.huge = page.is_of_huge_page = False
 
     def split_at_borders(self, span: Span) -> None:
         """What is done to a part of a transparent huge page splits it."""
@@ -327,6 +340,9 @@ class Model(Target):
 
     def write_protect(self, op: WriteProtect) -> None:
         self.split_at_borders(op.span)
+        for number in op.span.pages():
+            if op.protect and number in self.memory and self.memory[number].is_huge_of_file:
+                self.split(self.memory, self.unit(number))  # (code) So that each page can have a marker.
         for page in self.pages(op.span):
             page.protected = op.protect
 
@@ -359,11 +375,15 @@ class Model(Target):
         if page.huge and page.backing.is_hugetlb:
             for neighbour in self.unit(number).pages():
                 self.populate(self.memory[neighbour], write)
-        elif page.wants_huge and self.is_empty(self.unit(number)):
+        elif (page.wants_huge or page.is_of_huge_page) and self.is_empty(self.unit(number)):
             self.populate_huge(self.unit(number), write)
         else:
             if write and page.huge and page.content is Content.ZERO and not page.protected:
                 raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
+            if write and page.protected and page.is_huge_of_file and page.is_of_huge_page:
+                # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).
+                for part in self.pages(self.unit(number)):
+                    part.protected = False
             if write and page.huge and page.content is Content.PRESENT and not page.dirtied:
                 # One entry maps the huge page, and it was written to (soft-dirty.rst).
                 for part in self.pages(self.unit(number)):
@@ -390,7 +410,7 @@ class Model(Target):
     def is_empty(self, unit: Span) -> bool:
         return all(
             number in self.memory
-            and self.memory[number].wants_huge
+            and (self.memory[number].wants_huge or self.memory[number].is_of_huge_page)
             and self.memory[number].content is Content.NONE
             and not self.memory[number].protected
             for number in unit.pages()
@@ -400,6 +420,7 @@ class Model(Target):
         for page in self.pages(unit):
             self.populate(page, write)
             page.huge = True
+            page.is_of_huge_page = not page.is_private_anonymous
 
     # --- Advice and files -------------------------------------------------------------------------------
 
@@ -414,14 +435,16 @@ class Model(Target):
         match advice:
             case Advice.DONTNEED if page.content is not Content.GUARD:
                 # userfaultfd.rst: on anonymous memory treated as dirtying of it; a file's page keeps both.
-                page.drop(keep_protection=page.shared or page.backing.has_file)
+                # (code) One entry maps a file's huge page, and a marker in its place there isn't.
+                keeps = (page.shared or page.backing.has_file) and not page.is_huge_of_file
+                page.drop(keep_protection=keeps)
                 page.discarded = not page.protected
             case Advice.PAGEOUT:
                 self.reclaim(page)
             case Advice.HUGEPAGE:
                 page.wants_huge = True
             case Advice.NOHUGEPAGE:
-                page.wants_huge = False
+                page.wants_huge = page.is_of_huge_page = False
             case Advice.GUARD_INSTALL if page.content is not Content.GUARD:
                 page.drop(keep_protection=False)
                 page.content = Content.GUARD
@@ -580,6 +603,7 @@ class Model(Target):
 
     def walk(self, space: Space, argument: Argument, output: Output, matched: list[int]) -> int:
         """From start to where the walk stops; the pages to protect are added to ``matched``."""
+        split: dict[int, int] = {}
         number = argument.start
         while number < argument.end:
             page = space.get(number)
@@ -587,7 +611,7 @@ class Model(Target):
                 number += 1
                 continue
             end = self.end_of_entry(page, number, argument.end)
-            categories = self.categories(page)
+            categories = split.get(number, self.categories(page))
             if not self.is_selected(categories, argument):
                 number = end
                 continue
@@ -596,6 +620,8 @@ class Model(Target):
                 if self.is_part_of_huge_page(page, number, accepted):
                     if page.backing.is_hugetlb:
                         return number  # A part of it can't be protected: the walk stops before it.
+                    # Splitting is how a part is protected; what the pages are, they stay, but for HUGE.
+                    split.update(dict.fromkeys(self.unit(number).pages(), categories & ~HUGE))
                     self.split(space, self.unit(number))
                     continue
                 matched.extend(range(number, accepted))

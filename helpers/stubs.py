@@ -26,7 +26,7 @@ from helpers.model import (
     Refused,
     Space,
 )
-from helpers.operations import Advice, Advise, ClearRefs, Map, Move, PunchHole, Scan, ScanResult, Unregister
+from helpers.operations import Advice, Advise, ClearRefs, Map, Move, PunchHole, Scan, ScanResult, Span, Unregister
 
 #: The model itself plays the usual kernel, and one that has soft-dirty bits.
 FAITHFUL = ("faithful", "faithful-soft-dirty")
@@ -520,3 +520,14 @@ class PagemapDoesNotSaySoftDirty(Model):
 
     def pagemap_bits(self, page: Page | None) -> int:
         return super().pagemap_bits(page) & ~PagemapBit.SOFT_DIRTY.value
+
+
+@broken
+class SplittingSharedHugePagesProtectsAll(Model):
+    """Protecting a part of a huge page of shared memory protects the rest too: a lost write."""
+
+    def split(self, space: Space, unit: Span) -> None:
+        was_huge_of_file = space[unit.start].is_huge_of_file if unit.start in space else False
+        super().split(space, unit)
+        for number in unit.pages() if was_huge_of_file else ():
+            space[number].protected = True

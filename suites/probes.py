@@ -110,3 +110,8 @@ def merging_loses_soft_dirty(lab: Lab) -> None:
     lab.map((2, 4), prot=Prot.READ)
     lab.mprotect((0, 2), Prot.READ)
     lab.scan((0, 4))
+
+
+def part_of_shmem_huge_page_is_a_hole(lab: Lab) -> None:
+    lab.prepare(BY_NAME["shmem-thp"])
+    lab.scan((3, 8), WP, mask=WRITTEN | Category.PRESENT)

@@ -25,6 +25,7 @@ EXPECTED = {
     "thp": ALLOWED | C.PRESENT | C.HUGE,
     "thp-several": ALLOWED | C.PRESENT | C.HUGE,
     "thp-zero": ALLOWED | C.PRESENT | C.HUGE | C.PFNZERO,
+    "shmem-thp": ALLOWED | C.PRESENT | C.HUGE | C.FILE,
     "hugetlb-private": ALLOWED | C.PRESENT | C.HUGE,
     "hugetlb-shared": ALLOWED | C.PRESENT | C.HUGE | C.FILE,
     "hugetlb-memfd": ALLOWED | C.PRESENT | C.HUGE | C.FILE,
@@ -134,7 +135,8 @@ def _can(kind: Kind, advice: Advice) -> bool:
         case Advice.FREE | Advice.GUARD_INSTALL:
             return private_anonymous
         case Advice.PAGEOUT:
-            return not kind.backing.is_hugetlb and "zero" not in kind.name
+            # Whether a huge page of shared memory comes back from swap as one, the kernel may decide.
+            return not kind.backing.is_hugetlb and "zero" not in kind.name and kind.name != "shmem-thp"
         case Advice.COLD | Advice.GUARD_REMOVE:
             return not kind.backing.is_hugetlb
         case Advice.COLLAPSE | Advice.HUGEPAGE:

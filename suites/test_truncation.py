@@ -137,8 +137,10 @@ def test_several_mappings_with_gaps_between(lab: Lab, vec_len: int, max_pages: i
 
 
 HUGE_KINDS = [
-    BY_NAME[name] for name in ("thp", "thp-several", "thp-zero", "hugetlb-private", "hugetlb-shared", "hugetlb-memfd")
+    BY_NAME[name]
+    for name in ("thp", "thp-several", "thp-zero", "shmem-thp", "hugetlb-private", "hugetlb-shared", "hugetlb-memfd")
 ]
+transparent = pytest.mark.parametrize("name", ["thp", "thp-several", "thp-zero", "shmem-thp"])
 huge_kinds = pytest.mark.parametrize("kind", HUGE_KINDS, ids=str)
 
 
@@ -165,7 +167,7 @@ def test_a_range_begins_or_ends_inside_a_huge_page(lab: Lab, kind: Kind, skip: i
 
 @pytest.mark.clause("protect-reported", "huge-split", "resume")
 @pytest.mark.parametrize("max_pages", [1, 3, 256, 511, 512, 513])
-@pytest.mark.parametrize("name", ["thp", "thp-several", "thp-zero"])
+@transparent
 def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, max_pages: int) -> None:
     span = lab.prepare(BY_NAME[name])
     start = span.start
@@ -180,7 +182,7 @@ def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, max_
 
 @pytest.mark.clause("huge-split")
 @pytest.mark.parametrize(("skip", "length"), [(1, 5), (3, 600), (0, 7), (500, 12)])
-@pytest.mark.parametrize("name", ["thp", "thp-several", "thp-zero"])
+@transparent
 def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(
     lab: Lab, name: str, skip: int, length: int
 ) -> None:
@@ -190,6 +192,17 @@ def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(
     assert found.regions == (Region(*part, WRITTEN),)
     assert lab.scan(part, mask=WRITTEN).regions == ()
     lab.scan(span)
+
+
+@pytest.mark.clause("huge-split", "output", "protect-reported")
+@pytest.mark.parametrize("mask", [WRITTEN, WRITTEN | Category.PRESENT], ids=["written", "present"])
+@transparent
+def test_a_part_of_a_transparent_huge_page_is_reported_as_what_it_is(lab: Lab, name: str, mask: Category) -> None:
+    span = lab.prepare(BY_NAME[name])
+    part = Span(span.start + 3, span.start + 8)
+    before = lab.scan(part, mask=mask).regions[0].categories
+    assert lab.scan(part, WP, mask=mask).regions == (Region(*part, before & ~Category.HUGE),)
+    assert lab.scan(part, mask=WRITTEN).regions == ()
 
 
 @pytest.mark.clause("walk-end", "huge-split")
