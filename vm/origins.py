@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vm import CannotRun, archive, matrix
+from vm import CannotRun, archive, matrix, source
 from vm.kernels import Kernel, from_image
 
 DEB = "deb:"
@@ -27,7 +27,5 @@ def find(text: str, fragments: Sequence[str] = (), fresh: bool = False) -> Kerne
         cached = [] if fresh else place.cached(pattern)
         return cached[0] if cached else place.fetch(pattern)
     if path.is_dir():
-        from vm import source
-
         return source.build(path, fragments)
     return from_image(path)
