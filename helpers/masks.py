@@ -15,7 +15,7 @@ from helpers.lab import KernelDiffers, Lab
 from helpers.operations import Region, Scan, Span, Tracking
 
 #: Far from where other programs put their mappings, so that this memory can stay.
-START = 1 << 20
+START = 1 << 16
 #: Fewer combinations a second than this, and a run proves an evenly spread part: far below what hardware does, and
 #: far above what an emulator does, so that all parts of a run decide alike.
 FAST_ENOUGH = 150_000
@@ -36,6 +36,8 @@ _MAPPINGS = (
     (True, _HUGE + _SMALL),
 )
 _ADVICE = ("hugepage", "nohugepage")
+#: Without these, a page is what it would be before, in its place: every machine has the same layout.
+_SPARED = {"swap", "guard regions"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def build(lab: Lab) -> Mosaic:
             for kind in kinds
             for protect in (False, True)[: 1 + registered]
             # What else memory that isn't registered and unpopulated is, no document says.
-            if not set(kind.needs) & set(lab.host.missing) and (registered or kind.is_populated)
+            if not (set(kind.needs) - _SPARED) & set(lab.host.missing) and (registered or kind.is_populated)
         ]
         if members:
             mappings.append((registered, members))
@@ -66,10 +68,11 @@ def build(lab: Lab) -> Mosaic:
     start = place = START - next((number for number, kind in enumerate(kinds) if kind.is_huge), 0)
     runs: list[Region] = []
     for registered, members in mappings:
-        span = _lay(lab, members, registered, place)
-        lab.verify(span)
-        runs.extend(_runs(lab, span))
-        place = span.end
+        spans = _lay(lab, members, registered, place)
+        whole = Span(place, spans[-1].end)
+        lab.verify(whole)
+        runs.extend(run for span in spans for run in _runs(lab, span))
+        place = whole.end
     return Mosaic(lab, len(lab.steps), Span(start, place), tuple(runs))
 
 
@@ -79,8 +82,8 @@ def _runs(lab: Lab, span: Span) -> Iterator[Region]:
         yield Region(pages[0], pages[-1] + 1, category(told))
 
 
-def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: int) -> Span:
-    """One mapping, each member a page or huge page of a kind, which is protected or not."""
+def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: int) -> list[Span]:
+    """One mapping, each member a page or huge page of a kind, which is protected or not. Returns their spans."""
     spans = []
     end = place
     for kind, _ in members:
@@ -93,7 +96,7 @@ def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: in
     for (kind, _), span in zip(members, spans, strict=True):
         for step in kind.populate:
             if step not in _ADVICE:
-                lab.do(Kind.step(step, span))
+                lab.do(Kind.step("cold" if set(kind.needs) & set(lab.host.missing) and step != "write" else step, span))
             elif step != advice:
                 advice = step
                 lab.do(Kind.step(step, whole))  # To a part, it would make a mapping of it.
@@ -104,7 +107,7 @@ def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: in
             lab.protect(span)
         elif protect:  # UFFDIO_WRITEPROTECT passes over guard regions (known issue), the scan doesn't.
             lab.scan(span, ScanFlag.WP_MATCHING, mask=Category.WRITTEN)
-    return whole
+    return spans
 
 
 def masks_of(combination: int, bits: int) -> dict[str, Category]:
