@@ -68,7 +68,7 @@ def test_a_wrong_argument_is_refused_and_does_nothing(lab: Lab, fields: dict[str
 @pytest.mark.clause("errors")
 @pytest.mark.parametrize("bit", range(64))
 @pytest.mark.parametrize("mask", ["category_inverted", "category_mask", "category_anyof_mask", "return_mask"])
-@pytest.mark.in_c(call=lambda mask, bit: f"accepts_category(offsetof(struct pm_scan_arg, {mask}), {bit});")
+@pytest.mark.in_c(call=lambda mask, bit: f"accepts_category(offsetof(struct pm_scan_arg, {mask}), {bit})")
 def test_exactly_the_known_categories_are_accepted(lab: Lab, mask: str, bit: int) -> None:
     lab.map((0, 1))
     lab.write(0)

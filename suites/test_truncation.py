@@ -49,7 +49,7 @@ def resumed(lab: Lab, span: Span, **limits: object) -> list[int]:
 
 @pytest.mark.clause("vec-len", "max-pages", "walk-end", "resume")
 @pytest.mark.parametrize("block", range(BLOCKS))
-@pytest.mark.in_c(call=lambda block: f"small_scope({block}, 0);")
+@pytest.mark.in_c(call=lambda block: f"small_scope({block}, 0)")
 def test_small_scope_get(lab: Lab, block: int) -> None:
     span = lab.map((0, PAGES))
     lab.register(span)
@@ -69,7 +69,7 @@ def test_small_scope_get(lab: Lab, block: int) -> None:
 
 @pytest.mark.clause("vec-len", "max-pages", "walk-end", "resume", "protect-reported")
 @pytest.mark.parametrize("block", range(BLOCKS))
-@pytest.mark.in_c(call=lambda block: f"small_scope({block}, WP);")
+@pytest.mark.in_c(call=lambda block: f"small_scope({block}, WP)")
 def test_small_scope_get_and_protect(lab: Lab, block: int) -> None:
     span = lab.map((0, PAGES))
     lab.register(span)
@@ -94,7 +94,7 @@ def test_small_scope_get_and_protect(lab: Lab, block: int) -> None:
 @pytest.mark.clause("vec-len", "max-pages", "walk-end", "resume", "protect-reported")
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("pages", [300, 1500])
-@pytest.mark.in_c(call=lambda pages, seed: f"random_pattern({pages}, {seed});")
+@pytest.mark.in_c(call=lambda pages, seed: f"random_pattern({pages}, {seed})")
 def test_random_patterns_on_many_pages(lab: Lab, pages: int, seed: int) -> None:
     dice = random.Random(seed * 10_000 + pages)
     span = lab.map((0, pages))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from helpers.plugins.labs import LAB, new_target
 from helpers.plugins.machine import HOST
 from helpers.plugins.verdict import SUBJECT
 from helpers.program.printer import program
-from helpers.program.suite import Issue, Record, Suite
+from helpers.program.record import Record
+from helpers.program.suite import Issue, Mosaic, Suite
+from helpers.program.term import Term, expression
 
 RECORDER = pytest.StashKey["Recorder"]()
 
@@ -59,6 +62,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def call_in_c(text: str) -> Term:
+    """A call that is told as text, ``function(argument, argument)``."""
+    name, _, rest = text.partition("(")
+    arguments = re.split(r", (?![^()]*\))", rest.removesuffix(")"))
+    return Term(f"{name}(", tuple(expression(argument, "uint64_t", "argument") for argument in arguments), ")")
+
+
 class Recorder:
     """Collects what ran, for one program of the whole suite."""
 
@@ -72,8 +82,8 @@ class Recorder:
         issue = (issue_named(item) or {"id": ""})["id"]
         lab = item.stash.get(LAB, None)
         if as_loop := item.get_closest_marker("in_c"):
-            loop = as_loop.kwargs["call"](**getattr(getattr(item, "callspec", None), "params", {}))
-            self.records.append(Record(function, parameters, loop=loop, issue=issue))
+            call = as_loop.kwargs["call"](**getattr(getattr(item, "callspec", None), "params", {}))
+            self.records.append(Record(function, parameters, loop=call_in_c(call), issue=issue))
         elif only := item.get_closest_marker("kernel_only"):
             self.left_out[function] = only.args[0]
         elif report.passed and lab and lab.steps:
@@ -87,11 +97,12 @@ class Recorder:
         order = {record.function: place for place, record in reversed(list(enumerate(self.records)))}
         self.records.sort(key=lambda record: order[record.function])
         facts = config.stash[HOST].facts
-        mosaics = []
-        for missing in ((), ("swap",), ("swap", "guard regions")):
-            host = replace(config.stash[HOST], missing=dict.fromkeys(missing, ""))
+        mosaics = {}
+        for swap, guards in itertools.product((True, False), repeat=2):
+            missing = {"swap": not swap, "guard regions": not guards}
+            host = replace(config.stash[HOST], missing={need: "" for need, lacks in missing.items() if lacks})
             lab = Lab(host, new_target(config))
-            mosaics.append((lab.steps, masks.build(lab).runs))
+            mosaics[swap, guards] = Mosaic(lab.steps, masks.build(lab).runs)
         suite = Suite(facts, mosaics)
         left_out = [f"{name}: {reason}" for name, reason in sorted(self.left_out.items())]
         path.write_text(suite.text(self.records, self.issues(config), left_out))
@@ -106,7 +117,8 @@ class Recorder:
                     config.stash[PROBES][issue["probe"]](lab)
                 except CannotAsk:
                     continue  # It is about what the kernel that the program is for doesn't have.
-                found.append(Issue(issue["id"], issue["summary"], issue["match"], tuple(lab.steps)))
+                probe = Record(issue["probe"], steps=tuple(lab.steps), prepared=tuple(lab.prepared))
+                found.append(Issue(issue["id"], issue["summary"], issue["match"], probe))
         return found
 
 

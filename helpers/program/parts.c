@@ -3,12 +3,9 @@
  * "//@ name: the parts it needs", which isn't printed; a program has the parts that it needs, in this order.
  */
 //@ base:
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <regex.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,18 +14,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/reboot.h>
-#include <sys/stat.h>
-#include <sys/swap.h>
-#include <sys/syscall.h>
-#include <sys/vfs.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-/* From linux/fs.h and linux/userfaultfd.h, which may be older than this, or not there. */
+/* From linux/fs.h, which may be older than this, or not there. */
 struct page_region {
 	uint64_t start, end, categories;
 };
@@ -36,46 +24,51 @@ struct pm_scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
-struct uffdio_range {
-	uint64_t start, len;
-};
-struct uffdio_api {
-	uint64_t api, features, ioctls;
-};
-struct uffdio_register {
-	struct uffdio_range range;
-	uint64_t mode, ioctls;
-};
-struct uffdio_writeprotect {
-	struct uffdio_range range;
-	uint64_t mode;
-};
 @CONSTANTS@
 /* A page in whose start the kernel has written nothing yet. */
 #define UNTOUCHED 0x5e5e5e5e5e5e5e5eULL
-/* In place of a page to which walk_end points. */
-#define NOT_WRITTEN -1
 
 enum { KEEPS = 0, DIFFERS = 1, CANNOT_ASK = 4 };
 
-static const char *indent = "";
 static int pagemap, child_pagemap = -1;
 static uint64_t known;
 static int has_soft_dirty;
 static char *arena;
+/* What there is to say about the outcome. */
+static char said[1 << 18];
+static size_t said_length;
 
-/* Ends the program: what was found is the exit status. */
+__attribute__((format(printf, 1, 0))) static void say_with(const char *format, va_list arguments)
+{
+	int length = vsnprintf(said + said_length, sizeof(said) - said_length, format, arguments);
+
+	said_length += length;
+	if (said_length >= sizeof(said))
+		said_length = sizeof(said) - 1;
+}
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say_with(format, arguments);
+	va_end(arguments);
+}
+
+/* Ends the test. */
+__attribute__((noreturn)) static void leave(int status);
+
 __attribute__((noreturn, format(printf, 2, 3))) static void end(int status, const char *format, ...)
 {
 	va_list arguments;
 
-	printf("%s# ", indent);
+	say("# ");
 	va_start(arguments, format);
-	vprintf(format, arguments);
+	say_with(format, arguments);
 	va_end(arguments);
-	printf("\n");
-	fflush(stdout);
-	_exit(status);
+	say("\n");
+	leave(status);
 }
 
 /* What isn't under test must work; where it doesn't, nothing can be asked here. */
@@ -138,7 +131,18 @@ static void prepare_to_ask(void)
 	find_soft_dirty();
 }
 
+//@ alone: base
+static void leave(int status)
+{
+	fputs(said, stdout);
+	fflush(stdout);
+	_exit(status);
+}
+
 //@ map: base
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+
 struct mapped_file {
 	const char *name;
 	int fd;
@@ -243,6 +247,8 @@ static uint64_t *entries(int64_t start, int64_t stop)
 }
 
 //@ advise: entries
+#include <time.h>
+
 static int any_present(int64_t start, int64_t stop)
 {
 	uint64_t *found = entries(start, stop);
@@ -267,11 +273,11 @@ static int there_is_swap(void)
 }
 
 /* madvise(2). MADV_PAGEOUT is repeated until the pages are gone: the kernel may decline for a moment. */
-static void advise(int64_t start, int64_t stop, int advice, int in_swap)
+static void advise(int64_t start, int64_t stop, int advice)
 {
 	time_t limit = time(NULL) + 30;
 
-	if (in_swap && !there_is_swap())
+	if (advice == MADV_PAGEOUT && !there_is_swap())
 		end(CANNOT_ASK, "can't be asked here: there is no swap");
 	do {
 		must(madvise(at(start), (stop - start) * PAGE, advice), "madvise");
@@ -281,19 +287,37 @@ static void advise(int64_t start, int64_t stop, int advice, int in_swap)
 }
 
 //@ userfaultfd: base
-enum { SYNC, ASYNC };
+#include <sys/syscall.h>
+
+/* From linux/userfaultfd.h. */
+struct uffdio_range {
+	uint64_t start, len;
+};
+struct uffdio_api {
+	uint64_t api, features, ioctls;
+};
+struct uffdio_register {
+	struct uffdio_range range;
+	uint64_t mode, ioctls;
+};
+struct uffdio_writeprotect {
+	struct uffdio_range range;
+	uint64_t mode;
+};
+
+enum tracking { SYNC, ASYNC, UNTRACKED };
 static int userfaultfds[] = { -1, -1 };
 
 /* A userfaultfd for write protection of all kinds of memory, with or without UFFD_FEATURE_WP_ASYNC. */
-static int userfaultfd(int asynchronous)
+static int userfaultfd(enum tracking tracking)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	int *fd = &userfaultfds[asynchronous];
+	int *fd = &userfaultfds[tracking];
 
 	if (*fd >= 0)
 		return *fd;
 	api.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED |
-		       (asynchronous ? UFFD_FEATURE_WP_ASYNC : 0);
+		       (tracking == ASYNC ? UFFD_FEATURE_WP_ASYNC : 0);
 	*fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), "userfaultfd");
 	must(ioctl(*fd, UFFDIO_API, &api), "UFFDIO_API with WP_ASYNC");
 	return *fd;
@@ -301,14 +325,14 @@ static int userfaultfd(int asynchronous)
 
 //@ track: userfaultfd
 /* UFFDIO_REGISTER in mode WP. */
-static void track(int64_t start, int64_t stop, int asynchronous)
+static void track(int64_t start, int64_t stop, enum tracking tracking)
 {
 	struct uffdio_register range = {
 		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
-	must(ioctl(userfaultfd(asynchronous), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+	must(ioctl(userfaultfd(tracking), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
 }
 
 //@ untrack: userfaultfd
@@ -400,6 +424,10 @@ static void clear_refs(void)
 }
 
 //@ fork_child: base
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
 static pid_t child = -1;
 
 /* fork(2): from now on there is a child to scan, which does nothing. */
@@ -433,17 +461,20 @@ struct run {
 	uint64_t bits;
 };
 #define RUNS(...) (struct run[]){ __VA_ARGS__, { 0, 0 } }
+/* The bits that tell a page's state, and all but those that tell of frames. */
+#define STATE (PM_PRESENT | PM_SWAPPED | PM_GUARD)
+#define EVERY_BIT (STATE | PM_SOFT_DIRTY | PM_UFFD_WP | PM_FILE)
 
 static void show_entry(const char *title, int64_t page, uint64_t entry)
 {
 	static const char *const names[] = { [55] = "SOFT_DIRTY", [57] = "UFFD_WP", [58] = "GUARD",
 					     [61] = "FILE",	  [62] = "SWAPPED", [63] = "PRESENT" };
 
-	printf("%s# pagemap, page %" PRId64 ", %s: 1 x 0", indent, page, title);
+	say("# pagemap, page %" PRId64 ", %s: 1 x 0", page, title);
 	for (int bit = 55; bit < 64; bit++)
 		if (entry >> bit & 1)
-			printf("|%s", names[bit] ? names[bit] : "?");
-	printf("\n");
+			say("|%s", names[bit] ? names[bit] : "?");
+	say("\n");
 }
 
 /* Compares what read(2) of pagemap says, reduced to some of its bits. */
@@ -461,7 +492,9 @@ static void expect_entries(int64_t start, int64_t stop, uint64_t bits, int other
 				continue;
 			show_entry("expected", page, expected);
 			show_entry("observed", page, observed);
-			end(otherwise, otherwise == CANNOT_ASK ? "the memory isn't what it should be" : "doesn't keep the clause");
+			if (otherwise == CANNOT_ASK)
+				end(CANNOT_ASK, "can't be asked here: the memory isn't what it should be");
+			end(DIFFERS, "doesn't keep the clause");
 		}
 	}
 }
@@ -507,7 +540,8 @@ static void expect_huge(int64_t start, int64_t stop, long pages)
 	}
 	if (smaps)
 		fclose(smaps);
-	for (int64_t page = (start + unit - 1) / unit * unit; found != (unsigned long)pages && page < stop; page += unit)
+	start = (start + unit - 1) / unit * unit;
+	for (int64_t page = start; found != (unsigned long)pages && page < stop; page += unit)
 		found += frame(at(page)) && frame(at(page)) == frame_of_huge_zero_page() ? unit : 0;
 	if (found != (unsigned long)pages)
 		end(CANNOT_ASK, "can't be asked here: %lu pages are mapped by huge pages, not %ld", found, pages);
@@ -524,9 +558,17 @@ struct region {
 #define R(start, stop, categories) { start, stop, categories, 1, 0 }
 #define EVERY(start, stop, categories, times, stride) { start, stop, categories, times, stride }
 #define MOST_REGIONS 4096
-/* In place of a vec_len of 0 and of a return_mask of 0, which stand for "room enough" and "all categories". */
+/* For vec_len: for all regions, for none, no vec at all; for returned: all categories that are known, none. */
+#define ROOM 0
 #define NO_ROOM UINT64_MAX
+#define NO_VEC (UINT64_MAX - 1)
+#define EVERY_CATEGORY 0
 #define NO_CATEGORY UINT64_MAX
+/* In place of a page to which walk_end points. */
+#define NOT_WRITTEN -1
+/* For the place of the argument: where it doesn't matter, and NULL. */
+#define ON_THE_STACK 0
+#define AT_NULL UINT64_MAX
 
 /* A field of the argument that is given another value. */
 struct field {
@@ -541,11 +583,10 @@ struct field {
 struct scan {
 	int64_t start, stop;
 	uint64_t flags, mask, anyof, inverted, returned, max_pages, vec_len;
-	int without_vec, of_child;
+	int of_child;
 	/* Instead of what these say: fields, another number of the ioctl, another place for the argument. */
 	const struct field *put;
 	unsigned long request;
-	int is_elsewhere;
 	uint64_t place, vec;
 	/* What the contract says: an errno, or the regions; where the walk ends, when not at stop. */
 	int error, stops;
@@ -575,21 +616,21 @@ static const char *errno_name(int number)
 static void show(const char *title, long result, uint64_t walk_end, const struct page_region *regions, size_t count)
 {
 	if (result < 0)
-		printf("%s# %s: returns -1, errno %s; walk_end ", indent, title, errno_name(-result));
+		say("# %s: returns -1, errno %s; walk_end ", title, errno_name(-result));
 	else
-		printf("%s# %s: returns %ld region%s; walk_end ", indent, title, result, result == 1 ? "" : "s");
+		say("# %s: returns %ld region%s; walk_end ", title, result, result == 1 ? "" : "s");
 	if (walk_end == UNTOUCHED)
-		printf("untouched\n");
+		say("untouched\n");
 	else
-		printf("page %g\n", (double)(int64_t)(walk_end - (uintptr_t)arena) / PAGE);
+		say("page %g\n", (double)(int64_t)(walk_end - (uintptr_t)arena) / PAGE);
 	for (size_t index = 0; index < count; index++) {
-		printf("%s#   pages %" PRId64 "-%" PRId64, indent,
-		       ((int64_t)regions[index].start - (int64_t)(uintptr_t)arena) / PAGE,
-		       ((int64_t)regions[index].end - (int64_t)(uintptr_t)arena) / PAGE - 1);
+		say("#   pages %" PRId64 "-%" PRId64,
+		    ((int64_t)regions[index].start - (int64_t)(uintptr_t)arena) / PAGE,
+		    ((int64_t)regions[index].end - (int64_t)(uintptr_t)arena) / PAGE - 1);
 		for (int bit = 0, more = 0; bit < 10; bit++)
 			if (regions[index].categories >> bit & 1)
-				printf("%s%s", more++ ? "|" : " ", category_names[bit]);
-		printf("\n");
+				say("%s%s", more++ ? "|" : " ", category_names[bit]);
+		say("\n");
 	}
 }
 
@@ -615,28 +656,30 @@ static size_t expected_regions(const struct scan *scan, uint64_t returned, struc
 }
 
 /* Puts the argument where the kernel shall look for it: memory that may only be read, or none at all. */
-static void store(uint64_t place, const struct pm_scan_arg *arg)
+static void *store(uint64_t address, const struct pm_scan_arg *arg)
 {
-	void *page = (void *)(uintptr_t)(place / PAGE * PAGE);
+	void *place = (void *)(uintptr_t)address, *page = (void *)(uintptr_t)(address / PAGE * PAGE);
 
-	if (mprotect(page, PAGE, PROT_READ | PROT_WRITE))
-		return;
-	memcpy((void *)(uintptr_t)place, arg, sizeof(*arg));
-	mprotect(page, PAGE, PROT_READ);
+	if (mprotect(page, PAGE, PROT_READ | PROT_WRITE) == 0) {
+		memcpy(place, arg, sizeof(*arg));
+		mprotect(page, PAGE, PROT_READ);
+	}
+	return place;
 }
 
 /* PAGEMAP_SCAN, compared with what the contract says. */
 static void scan(struct scan scan)
 {
 	static struct page_region vec[MOST_REGIONS + 1], expected[MOST_REGIONS];
+	static size_t touched = MOST_REGIONS + 1;
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.flags = scan.flags,
 		.start = (uintptr_t)at(scan.start),
 		.end = (uintptr_t)at(scan.stop),
 		.walk_end = UNTOUCHED,
-		.vec = scan.without_vec ? 0 : (uintptr_t)vec,
-		.vec_len = scan.without_vec || scan.vec_len == NO_ROOM ? 0 : scan.vec_len ? scan.vec_len : MOST_REGIONS,
+		.vec = scan.vec_len == NO_VEC ? 0 : (uintptr_t)vec,
+		.vec_len = scan.vec_len >= NO_VEC ? 0 : scan.vec_len ? scan.vec_len : MOST_REGIONS,
 		.max_pages = scan.max_pages,
 		.category_inverted = scan.inverted,
 		.category_mask = scan.mask,
@@ -645,14 +688,14 @@ static void scan(struct scan scan)
 	};
 	uint64_t masks, walk_end = (uintptr_t)at(scan.stops ? scan.walk_end : scan.stop);
 	const struct page_region *regions = vec;
-	size_t wanted, found = 0;
+	void *place = &arg;
+	size_t wanted, found;
 	long result, due;
 
 	if (scan.stops && scan.walk_end == NOT_WRITTEN)
 		walk_end = UNTOUCHED;
-	if (!vec[MOST_REGIONS].start)
-		for (size_t index = 0; index <= MOST_REGIONS; index++)
-			vec[index].start = UNTOUCHED;
+	while (touched)
+		vec[--touched].start = UNTOUCHED;
 	for (const struct field *field = scan.put; field && field->offset != SIZE_MAX; field++)
 		memcpy((char *)&arg + field->offset, &field->value, sizeof(field->value));
 	masks = arg.category_inverted | arg.category_mask | arg.category_anyof_mask;
@@ -662,29 +705,50 @@ static void scan(struct scan scan)
 		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
 	wanted = expected_regions(&scan, arg.return_mask, expected);
 	due = scan.error ? -scan.error : (long)wanted;
-	if (scan.is_elsewhere)
-		store(scan.place, &arg);
+	if (scan.place == AT_NULL)
+		place = NULL;
+	else if (scan.place != ON_THE_STACK)
+		place = store(scan.place, &arg);
 	result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN,
-		       scan.is_elsewhere ? (void *)(uintptr_t)scan.place : &arg);
+		       place);
 	result = result < 0 ? -errno : result;
-	if (scan.vec && result > 0) {
+	while (touched <= MOST_REGIONS && vec[touched].start != UNTOUCHED)
+		touched++;
+	if (scan.vec && result > 0)
 		regions = (const struct page_region *)(uintptr_t)scan.vec;
-		found = result;
-	} else {
-		while (vec[found].start != UNTOUCHED)
-			found++;
-	}
+	found = regions == vec ? touched : (size_t)result;
 	if (result == due && arg.walk_end == walk_end && found == wanted &&
-	    !memcmp(regions, expected, found * sizeof(*regions))) {
-		for (size_t index = 0; index < found; index++)
-			vec[index].start = UNTOUCHED;
+	    !memcmp(regions, expected, found * sizeof(*regions)))
 		return;
-	}
-	printf("%s# scan of pages %" PRId64 " to %" PRId64 ": the kernel differs from the contract\n", indent, scan.start,
-	       scan.stop);
+	say("# scan of pages %" PRId64 " to %" PRId64 ": ", scan.start, scan.stop);
+	say("the kernel differs from the contract\n");
 	show("expected", due, walk_end, expected, wanted);
 	show("observed", result, arg.walk_end, regions, found);
 	end(DIFFERS, "doesn't keep the clause");
+}
+
+//@ resume: scan
+#define PAGES(...) (int64_t[]){ __VA_ARGS__ }
+#define RESUMED(from, to, ends, ...) resume((struct scan){ .start = from, .stop = to, __VA_ARGS__ }, ends)
+
+/* Scans that go on where the one before stopped; regions of each lie before the place where it stops. */
+static void resume(struct scan whole, const int64_t *walk_ends)
+{
+	const struct region *region = whole.regions;
+	struct region told[MOST_REGIONS + 1];
+
+	for (; whole.start < whole.stop; whole.start = *walk_ends++) {
+		struct scan part = whole;
+		size_t count = 0;
+
+		while (region->stop && region->start < *walk_ends)
+			told[count++] = *region++;
+		told[count] = (struct region){ 0, 0, 0, 0, 0 };
+		part.stops = 1;
+		part.walk_end = *walk_ends;
+		part.regions = told;
+		scan(part);
+	}
 }
 
 //@ accepts_category: map write_pages
@@ -805,7 +869,33 @@ static void random_pattern(int64_t pages, int seed)
 	scan_and_resume(written, pages, PM_SCAN_WP_MATCHING, 0, 100);
 }
 
-//@ masks: scan advise
+//@ held: map userfaultfd kill_child
+/* Gives back all that a test holds. */
+static void clean_up(void)
+{
+	munmap(arena, (size_t)1 << 27);
+	close_userfaultfd();
+	for (struct mapped_file *file = files; file->name; file++) {
+		close(file->fd);
+		file->name = NULL;
+	}
+	if (child > 0)
+		kill_child();
+	if (child_pagemap >= 0)
+		close(child_pagemap);
+	child = child_pagemap = -1;
+}
+
+/* What is held now, above what clean_up unmaps, stays for later tests. */
+static void set_aside(void)
+{
+	userfaultfds[SYNC] = userfaultfds[ASYNC] = -1;
+	memset(files, 0, sizeof(files));
+}
+
+//@ masks: scan advise held
+#include <time.h>
+
 static int there_are_guards(void)
 {
 	char *place = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -826,6 +916,7 @@ static int mask_selects(uint64_t categories, const struct pm_scan_arg *arg)
 static long mask_oracle(const struct page_region *memory, size_t runs, const struct pm_scan_arg *arg,
 			struct page_region *expected)
 {
+	struct page_region *last;
 	long count = 0;
 
 	for (size_t run = 0; run < runs; run++) {
@@ -833,8 +924,9 @@ static long mask_oracle(const struct page_region *memory, size_t runs, const str
 
 		if (!mask_selects(memory[run].categories, arg))
 			continue;
-		if (count && expected[count - 1].end == memory[run].start && expected[count - 1].categories == categories)
-			expected[count - 1].end = memory[run].end;
+		last = count ? &expected[count - 1] : NULL;
+		if (last && last->end == memory[run].start && last->categories == categories)
+			last->end = memory[run].end;
 		else
 			expected[count++] = (struct page_region){ memory[run].start, memory[run].end, categories };
 	}
@@ -860,58 +952,87 @@ static uint64_t categories_here(uint64_t categories)
 /* How long a test may take over the masks, which decides how many are proven; 0: as long as all of them take. */
 static double mask_seconds = 0.001;
 
+/* Memory that holds every set of categories side by side: its runs, in addresses. It is made once. */
+static struct page_region mosaic[64];
+static size_t mosaic_runs;
+
+static void make_mosaic(int swap, int guards);
+
+static void set_mosaic(const struct region *told)
+{
+	for (mosaic_runs = 0; told[mosaic_runs].stop; mosaic_runs++)
+		mosaic[mosaic_runs] = (struct page_region){ (uintptr_t)at(told[mosaic_runs].start),
+							    (uintptr_t)at(told[mosaic_runs].stop),
+							    categories_here(told[mosaic_runs].categories) };
+	set_aside();
+}
+
+static void need_mosaic(void)
+{
+	if (!mosaic_runs)
+		make_mosaic(there_is_swap(), there_are_guards());
+}
+
 /*
  * Combinations of the three masks over bits 0 to 7, from one on: all, or an evenly spread part that fits. The
  * distance is odd, so that no bit keeps its value.
  */
-static void every_mask(const struct region *told, uint64_t first, uint64_t count, uint64_t returned)
+static void every_mask(uint64_t first, uint64_t count, uint64_t returned)
 {
-	struct page_region memory[64], vec[65], expected[64];
+	static double seconds_each;
+	struct page_region vec[65], expected[64];
 	struct pm_scan_arg arg = { .size = sizeof(arg), .vec = (uintptr_t)vec, .vec_len = 64 };
 	uint64_t stride = 1, proven = 0;
 	double begun = seconds();
-	size_t runs = 0;
 
-	for (; told[runs].stop; runs++)
-		memory[runs] = (struct page_region){ (uintptr_t)at(told[runs].start), (uintptr_t)at(told[runs].stop),
-						     categories_here(told[runs].categories) };
-	arg.start = memory[0].start;
-	arg.end = memory[runs - 1].end;
-	arg.return_mask = returned ? returned : known & MADE_FOR;
+	need_mosaic();
+	arg.start = mosaic[0].start;
+	arg.end = mosaic[mosaic_runs - 1].end;
+	arg.return_mask = returned == EVERY_CATEGORY ? known & MADE_FOR : returned;
+	if (mask_seconds > 0 && seconds_each > 0)
+		stride = (uint64_t)(count * seconds_each / mask_seconds) | 1;
 	for (uint64_t combination = first; combination < first + count; combination += stride, proven++) {
 		long wanted, result;
 
-		if (proven == 100 && mask_seconds > 0)
-			stride = (uint64_t)(count / 100 * (seconds() - begun) / mask_seconds) | 1;
+		if (mask_seconds > 0 && seconds_each == 0 && proven == 100) {
+			seconds_each = (seconds() - begun) / proven;
+			stride = (uint64_t)(count * seconds_each / mask_seconds) | 1;
+		}
 		arg.category_inverted = combination & 0xff;
 		arg.category_mask = combination >> 8 & 0xff;
 		arg.category_anyof_mask = combination >> 16 & 0xff;
-		wanted = mask_oracle(memory, runs, &arg, expected);
+		wanted = mask_oracle(mosaic, mosaic_runs, &arg, expected);
 		vec[wanted].start = UNTOUCHED;
 		arg.walk_end = UNTOUCHED;
 		result = ioctl(pagemap, PAGEMAP_SCAN, &arg);
 		if (result == wanted && arg.walk_end == arg.end && vec[wanted].start == UNTOUCHED &&
 		    !memcmp(vec, expected, wanted * sizeof(*vec)))
 			continue;
-		printf("%s# category_inverted %#x, category_mask %#x, category_anyof_mask %#x: the kernel differs\n", indent,
-		       (int)arg.category_inverted, (int)arg.category_mask, (int)arg.category_anyof_mask);
+		say("# category_inverted %#x, category_mask %#x, category_anyof_mask %#x: the kernel differs\n",
+		    (int)arg.category_inverted, (int)arg.category_mask, (int)arg.category_anyof_mask);
 		show("expected", wanted, arg.end, expected, wanted);
 		show("observed", result, arg.walk_end, vec, result > 0 ? result : 0);
 		end(DIFFERS, "doesn't keep the clause");
 	}
-	printf("%s# %" PRIu64 " mask combinations proven\n", indent, proven);
-	fflush(stdout);
+	say("# %" PRIu64 " mask combinations proven\n", proven);
 }
 
 //@ machine: base
-/* The machine's settings: each change is noted, and undone when the program ends, whatever ends it. */
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/wait.h>
+
+/* The machine's settings: each change is noted, and undone when the program ends, whatever ends it but SIGKILL. */
 struct change {
 	char path[128], value[64];
 };
 static struct change changes[8];
 static int changed;
 static char swap_area[64];
-static pid_t owner;
+static pid_t owner, tester = -1;
 
 static int read_setting(const char *path, char *value, size_t size)
 {
@@ -947,6 +1068,10 @@ static void put_back(void)
 {
 	if (getpid() != owner)
 		return;
+	if (tester > 0) { /* It may hold what is taken back. */
+		kill(tester, SIGKILL);
+		waitpid(tester, NULL, 0);
+	}
 	if (*swap_area)
 		swapoff(swap_area);
 	while (changed) {
@@ -1032,337 +1157,344 @@ static void be_init(void)
 
 static void set_machine_up(void)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 	owner = getpid();
 	atexit(put_back);
-	for (int index = 0; index < 3; index++)
+	for (int index = 0; index < 4; index++)
 		signal(numbers[index], put_back_and_die);
 	allow_huge_pages();
 	fill_hugetlb_pool();
 	provide_swap();
 }
 
-//@ suite: machine masks map userfaultfd kill_child
+//@ prepare: advise map read_pages write_pages set_protection track expect_entries expect_huge
 struct kind {
 	const char *name;
-	void (*prepare)(void);
-	int64_t end;
-	uint64_t categories;
+	int64_t pages;
+	int backing, sharing;
+	/* What is done once it is mapped: advice (MADV_*), or one of these. */
+	int steps[4];
+	/* What it is then: its categories but for those of tracking, its state by pagemap, pages in huge ones or -1. */
+	uint64_t categories, state;
+	long huge;
 };
-/* The kind of memory that a test is about, where it ends, and its categories but for WRITTEN. */
+enum { READ = -1, WRITE = -2, PROTECT_NONE = -3 };
+
+/* The kind of memory that a test is about. */
 static const struct kind *kind;
-#define END (kind->end)
+#define END (kind->pages)
 #define KIND (kind->categories)
 
+@KINDS@
+/* The first of a set of kinds. */
+static const struct kind *kind_of(uint32_t set)
+{
+	return set ? &kinds[__builtin_ctz(set)] : NULL;
+}
+
+/* Memory of the kind, verified by other witnesses than the scan to be what it should be, then registered. */
+static void prepare(int64_t start, const char *file, enum tracking tracking)
+{
+	int64_t stop = start + kind->pages;
+
+	map(start, stop, kind->backing, kind->sharing, PROT_READ | PROT_WRITE, file, 0);
+	for (const int *step = kind->steps; *step; step++) {
+		if (*step == READ)
+			read_pages(start, stop);
+		else if (*step == WRITE)
+			write_pages(start, stop);
+		else if (*step == PROTECT_NONE)
+			set_protection(start, stop, PROT_NONE);
+		else
+			advise(start, stop, *step);
+	}
+	expect_entries(start, stop, STATE, CANNOT_ASK, RUNS({ kind->pages, kind->state }));
+	if (kind->huge >= 0)
+		expect_huge(start, stop, kind->huge);
+	if (tracking != UNTRACKED)
+		track(start, stop, tracking);
+}
+
+//@ suite: machine masks prepare held
+#include <regex.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* A known defect. It is there when its probe, on memory of a kind, differs from the contract. */
 struct issue {
-	const char *name, *summary;
+	const char *name;
 	void (*probe)(void);
+	uint32_t kind;
 	/* What a test says that fails for it: a regular expression. */
 	const char *match;
+	enum { NOT_ASKED, ABSENT, THERE } answer;
 };
 
-struct test {
-	const char *parameters;
-	void (*body)(void);
-	const struct kind *kind;
-	const struct issue *issue;
+/* Tests that differ in nothing but the kind of memory, a bit for each. */
+struct row {
+	uint32_t kinds;
+	/* An asterisk stands for the kind's name, a number sign for the turn of a loop. */
+	const char *name;
+	struct issue *issue;
 	/* Not where WRITTEN is said of registered memory only, as kernels do that know PAGE_IS_ACCESSED. */
-	int written_without_registration;
+	int old_written;
 };
 
 struct group {
-	const char *function;
-	const struct test *tests;
-	size_t count;
+	const char *name;
+	/* All rows; or the one row, and what is called for it. */
+	void (*rows)(void), (*test)(void);
+	struct row row;
 };
 
 enum { PASS, FAIL, XFAIL, SKIP };
 static int totals[4];
 static const char *chosen = "";
-static const char *reason;
+static const struct group *group;
+static enum { LIST, COUNT, RUN } pass;
+static size_t number;
 
-/* A process in which tests run; to be told apart by its result 0, as fork(2). */
-static pid_t fork_tester(void)
+static struct row row;
+static int turn, has_begun, is_running, has_defect, status;
+static char name[256];
+static sigjmp_buf way_out;
+
+static void leave(int outcome)
 {
-	pid_t process;
-
-	fflush(stdout);
-	process = fork();
-	if (process == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(pagemap);
-		pagemap = must(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), "open /proc/self/pagemap");
-	}
-	return process;
+	status = outcome;
+	siglongjmp(way_out, 1);
 }
 
-static void run_here(void (*body)(void), const struct kind *of)
+static void die_of(int signal_number)
 {
-	alarm(300);
-	kind = of;
-	body();
-}
-
-/* Gives back all that a test holds, so that the next can run in the same process. */
-static void clean_up(void)
-{
-	munmap(arena, (size_t)1 << 29);
-	close_userfaultfd();
-	for (struct mapped_file *file = files; file->name; file++) {
-		close(file->fd);
-		file->name = NULL;
-	}
-	if (child > 0)
-		kill_child();
-	if (child_pagemap >= 0)
-		close(child_pagemap);
-	child = child_pagemap = -1;
-}
-
-/* How a process ended: its exit status, DIFFERS for one that died or took too long. */
-static int status_of(pid_t process)
-{
-	int status;
-
-	if (process < 0 || waitpid(process, &status, 0) < 0)
-		return CANNOT_ASK;
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	printf("%s# ended by signal %d\n", indent, WTERMSIG(status));
-	return DIFFERS;
-}
-
-/* Runs a body in a process of its own. */
-static int run_body(void (*body)(void), const struct kind *of, int quiet)
-{
-	pid_t process = fork_tester();
-
-	if (process == 0) {
-		if (quiet && !freopen("/dev/null", "w", stdout))
-			_exit(CANNOT_ASK);
-		run_here(body, of);
-		fflush(stdout);
-		_exit(KEEPS);
-	}
-	return status_of(process);
+	end(DIFFERS, "ended by signal %d", signal_number);
 }
 
 /* Whether the kernel shows a defect, asked once. */
-static int has_defect(const struct issue *issue)
+static int shows(struct issue *issue)
 {
-	static struct {
-		const struct issue *issue;
-		int answer;
-	} asked[32];
-	int index = 0;
+	if (issue->answer == NOT_ASKED) {
+		const struct kind *before = kind;
 
-	while (asked[index].issue && asked[index].issue != issue)
-		index++;
-	if (!asked[index].issue) {
-		asked[index].issue = issue;
-		asked[index].answer = run_body(issue->probe, NULL, 1) == DIFFERS;
+		kind = kind_of(issue->kind);
+		status = KEEPS;
+		if (!sigsetjmp(way_out, 0))
+			issue->probe();
+		clean_up();
+		issue->answer = status == DIFFERS ? THERE : ABSENT;
+		kind = before;
+		said_length = 0;
 	}
-	return asked[index].answer;
+	return issue->answer == THERE;
 }
 
-/* Runs a test that a known defect should break; whether it says what that defect makes it say. */
-static int run_matched(const struct test *test, int *matches)
+static int says(const char *expression)
 {
-	static char said[1 << 16];
-	FILE *output = fdopen(syscall(SYS_memfd_create, "said", MFD_CLOEXEC), "w+");
-	size_t length;
 	regex_t match;
-	pid_t process;
-	int status;
+	int found;
 
-	must(output ? 0 : -1, "a temporary file");
-	process = fork_tester();
-	if (process == 0) {
-		dup2(fileno(output), 1);
-		run_here(test->body, test->kind);
-		fflush(stdout);
-		_exit(KEEPS);
-	}
-	status = status_of(process);
-	rewind(output);
-	length = fread(said, 1, sizeof(said) - 1, output);
-	said[length] = 0;
-	fclose(output);
-	printf("%s", said);
-	*matches = regcomp(&match, test->issue->match, REG_EXTENDED | REG_NOSUB) == 0 &&
-		   regexec(&match, said, 0, NULL, 0) == 0;
+	if (regcomp(&match, expression, REG_EXTENDED | REG_NOSUB))
+		return 0;
+	found = regexec(&match, said, 0, NULL, 0) == 0;
 	regfree(&match);
-	return status;
+	return found;
 }
 
-static int run_test(const struct test *test)
+static int outcome(void)
 {
-	int defect = test->issue && has_defect(test->issue), matches = 0, status;
-
-	reason = "";
-	if (test->written_without_registration && known & PAGE_IS_ACCESSED)
-		return SKIP;
-	status = defect ? run_matched(test, &matches) : run_body(test->body, test->kind, 0);
 	if (status == CANNOT_ASK)
 		return SKIP;
-	if (defect && status == KEEPS)
-		printf("%s# the known issue %s says that this fails, and its probe agrees\n", indent, test->issue->name);
-	if (defect && status == DIFFERS && matches) {
-		reason = test->issue->name;
+	if (has_defect && status == KEEPS)
+		say("# the known issue %s says that this fails, and its probe agrees\n", row.issue->name);
+	if (has_defect && status == DIFFERS && says(row.issue->match))
 		return XFAIL;
-	}
-	return status == KEEPS && !defect ? PASS : FAIL;
+	return status == KEEPS && !has_defect ? PASS : FAIL;
 }
 
-static void report(int outcome, size_t number, const char *name, const char *parameters)
+static void begin_test(void)
+{
+	is_running = 1;
+	said_length = *said = 0;
+	has_defect = row.issue && shows(row.issue);
+	status = KEEPS;
+	alarm(300);
+}
+
+static void finish_test(void)
 {
 	static const char *const directives[] = { "", "", " # XFAIL ", " # SKIP" };
+	int found = outcome();
 
-	totals[outcome]++;
-	printf("%s%s %zu %s%s%s%s\n", indent, outcome == FAIL ? "not ok" : "ok", number, name, parameters,
-	       directives[outcome], outcome == XFAIL ? reason : "");
+	is_running = 0;
+	clean_up();
+	totals[found]++;
+	for (char *line = strtok(said, "\n"); line; line = strtok(NULL, "\n"))
+		printf("  %s\n", line);
+	printf("  %s %zu %s%s%s\n", found == FAIL ? "not ok" : "ok", number, name, directives[found],
+	       found == XFAIL ? row.issue->name : "");
 }
 
-static int is_chosen(const struct group *group, const struct test *test)
+/* The name that pytest has for the test. */
+static void tell_name(void)
 {
-	char name[256];
+	size_t length = snprintf(name, sizeof(name), "%s%s", group->name, *row.name ? "[" : "");
 
-	snprintf(name, sizeof(name), "%s%s", group->function, test->parameters);
-	return strstr(name, chosen) != NULL;
-}
+	for (const char *letter = row.name; *letter; letter++) {
+		char *rest = name + length;
 
-static size_t count_chosen(const struct group *group)
-{
-	size_t count = 0;
-
-	for (size_t index = 0; index < group->count; index++)
-		count += is_chosen(group, &group->tests[index]);
-	return count;
-}
-
-/* Whether a test runs beside others in one process: its outcome depends on nothing but its body. */
-static int is_plain(const struct test *test)
-{
-	return !test->issue && !test->written_without_registration;
-}
-
-static int outcome_of(int status)
-{
-	return status == KEEPS ? PASS : status == CANNOT_ASK ? SKIP : FAIL;
-}
-
-/*
- * Runs plain tests of a group, from one on, in one process, until one ends it by not being kept: a process for each
- * would take longer than the tests. Returns the first that didn't run; *done counts the results.
- */
-static size_t run_plain(const struct group *group, size_t first, size_t *done)
-{
-	struct progress {
-		size_t test, kept;
-	} *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), last;
-	pid_t process;
-	int status;
-
-	must(shared == MAP_FAILED ? -1 : 0, "mmap");
-	shared->test = first;
-	process = fork_tester();
-	if (process == 0) {
-		for (; shared->test < group->count && is_plain(&group->tests[shared->test]); shared->test++) {
-			const struct test *test = &group->tests[shared->test];
-
-			if (!is_chosen(group, test))
-				continue;
-			run_here(test->body, test->kind);
-			clean_up();
-			report(PASS, *done + ++shared->kept, group->function, test->parameters);
-		}
-		fflush(stdout);
-		_exit(KEEPS);
+		if (*letter == '*')
+			length += snprintf(rest, sizeof(name) - length, "%s", kind->name);
+		else if (*letter == '#')
+			length += snprintf(rest, sizeof(name) - length, "%d", turn);
+		else
+			length += snprintf(rest, sizeof(name) - length, "%c", *letter);
 	}
-	status = status_of(process);
-	last = *shared;
-	munmap(shared, PAGE);
-	totals[PASS] += last.kept;
-	*done += last.kept;
-	if (status == KEEPS)
-		return last.test;
-	report(outcome_of(status), ++*done, group->function, group->tests[last.test].parameters);
-	return last.test + 1;
+	if (*row.name)
+		snprintf(name + length, sizeof(name) - length, "]");
 }
 
-static void run_group(const struct group *group, size_t number)
+static void begin_row(struct row tests)
 {
-	size_t index = 0, done = 0;
+	row = tests;
+	has_begun = 0;
+}
+
+/* Goes on to the next test of a row; whether there is one to run. */
+static int next_test(void)
+{
+	if (is_running)
+		finish_test();
+	while (row.kinds || !has_begun) {
+		has_begun = 1;
+		kind = kind_of(row.kinds);
+		row.kinds &= row.kinds - 1;
+		tell_name();
+		if (!strstr(name, chosen))
+			continue;
+		number++;
+		if (pass == LIST)
+			printf("%s\n", name);
+		if (pass != RUN)
+			continue;
+		begin_test();
+		if (!row.old_written || !(known & PAGE_IS_ACCESSED))
+			return 1;
+		status = CANNOT_ASK;
+		finish_test();
+	}
+	return 0;
+}
+
+/* A row: kinds, name, what is called for each, and what else there is to say of it. */
+#define TEST(kinds, name, call, ...) RUN_EACH(((struct row)ROW(kinds, name, __VA_ARGS__)), call)
+#define RUN_EACH(row, call)                         \
+	for (begin_row(row); next_test();)          \
+		if (!sigsetjmp(way_out, 0))         \
+			call
+#define ROW(on, called, ...) { .kinds = on, .name = called, __VA_ARGS__ }
+#define KNOWN(defect) .issue = &defect
+#define OLD_WRITTEN .old_written = 1
+#define NO_KIND 0
+/* A group: one row without arguments, or the function that tells its rows. */
+#define ONE(group, called, ...) { .name = #group, .test = called, .row = ROW(__VA_ARGS__) }
+#define ROWS(group) { .name = #group, .rows = group }
+
+static size_t run_rows(int how)
+{
+	pass = how;
+	number = 0;
+	if (group->rows)
+		group->rows();
+	else
+		RUN_EACH(group->row, group->test());
+	return number;
+}
+
+static void run_group(size_t place)
+{
 	int failed = totals[FAIL], answered = totals[PASS] + totals[FAIL] + totals[XFAIL];
 
-	indent = "  ";
-	printf("  KTAP version 1\n  # Subtest: %s\n  1..%zu\n", group->function, count_chosen(group));
-	while (index < group->count) {
-		const struct test *test = &group->tests[index];
-
-		if (is_chosen(group, test) && is_plain(test)) {
-			index = run_plain(group, index, &done);
-			continue;
-		}
-		if (is_chosen(group, test))
-			report(run_test(test), ++done, group->function, test->parameters);
-		index++;
-	}
-	indent = "";
-	printf("%s %zu %s%s\n", totals[FAIL] > failed ? "not ok" : "ok", number, group->function,
+	printf("  KTAP version 1\n  # Subtest: %s\n  1..%zu\n", group->name, run_rows(COUNT));
+	run_rows(RUN);
+	printf("%s %zu %s%s\n", totals[FAIL] > failed ? "not ok" : "ok", place, group->name,
 	       totals[PASS] + totals[FAIL] + totals[XFAIL] == answered ? " # SKIP" : "");
 	fflush(stdout);
 }
 
-static void run_all(const struct group *groups, size_t count)
+static int run_all(const struct group *groups)
 {
-	size_t planned = 0, done = 0;
+	static const int deadly[] = { SIGSEGV, SIGBUS, SIGALRM };
+	size_t planned = 0, place = 0;
 
-	for (size_t index = 0; index < count; index++)
-		planned += count_chosen(&groups[index]) > 0;
+	for (int index = 0; index < 3; index++)
+		sigaction(deadly[index], &(struct sigaction){ .sa_handler = die_of, .sa_flags = SA_NODEFER }, NULL);
+	for (group = groups; group->name; group++)
+		planned += run_rows(COUNT) > 0;
 	printf("KTAP version 1\n1..%zu\n", planned);
-	for (size_t index = 0; index < count; index++)
-		if (count_chosen(&groups[index]))
-			run_group(&groups[index], ++done);
-	printf("# Totals: pass:%d fail:%d xfail:%d xpass:0 skip:%d error:0\n", totals[PASS], totals[FAIL], totals[XFAIL],
-	       totals[SKIP]);
+	for (group = groups; group->name; group++)
+		if (run_rows(COUNT))
+			run_group(++place);
+	printf("# Totals: pass:%d fail:%d xfail:%d xpass:0 skip:%d error:0\n", totals[PASS], totals[FAIL],
+	       totals[XFAIL], totals[SKIP]);
+	fflush(stdout);
+	return totals[FAIL] ? DIFFERS : totals[PASS] + totals[XFAIL] ? KEEPS : CANNOT_ASK;
 }
 
-static void list_all(const struct group *groups, size_t count)
+/* Tests run in a process of their own: whatever becomes of it, this one puts the machine back. */
+static int run_in_a_child(const struct group *groups)
 {
-	for (size_t index = 0; index < count; index++)
-		for (size_t number = 0; number < groups[index].count; number++)
-			if (is_chosen(&groups[index], &groups[index].tests[number]))
-				printf("%s%s\n", groups[index].function, groups[index].tests[number].parameters);
+	int ended;
+
+	tester = fork();
+	if (tester == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (sigsetjmp(way_out, 0)) {
+			printf("KTAP version 1\n1..0 # SKIP\n%s", said);
+			fflush(stdout);
+			_exit(status);
+		}
+		prepare_to_ask();
+		_exit(run_all(groups));
+	}
+	if (tester < 0 || waitpid(tester, &ended, 0) < 0)
+		return CANNOT_ASK;
+	tester = -1;
+	if (WIFEXITED(ended))
+		return WEXITSTATUS(ended);
+	printf("Bail out! ended by signal %d\n", WTERMSIG(ended));
+	return DIFFERS;
 }
 
-static int suite(int argc, char **argv, const struct group *groups, size_t count)
+static int suite(int argc, char **argv, const struct group *groups)
 {
-	int option, lists = 0, is_init = getpid() == 1;
+	int option, lists = 0, result, is_init = getpid() == 1;
 
 	while (!is_init && (option = getopt(argc, argv, "alt:")) != -1) {
 		lists |= option == 'l';
 		chosen = option == 't' ? optarg : chosen;
 		mask_seconds = option == 'a' ? 0 : mask_seconds;
 		if (option == '?') {
-			fprintf(stderr, "usage: %s [-a] [-l] [-t PART_OF_A_NAME]\n-a: all masks, -l: list, -t: choose\n",
-				argv[0]);
+			fprintf(stderr, "usage: %s [-a] [-l] [-t PART_OF_A_NAME]\n", argv[0]);
+			fprintf(stderr, "-a: all masks, -l: list, -t: choose\n");
 			return 2;
 		}
 	}
 	if (lists) {
-		list_all(groups, count);
+		for (group = groups; group->name; group++)
+			run_rows(LIST);
 		return 0;
 	}
 	if (is_init)
 		be_init();
-	prepare_to_ask();
 	set_machine_up();
-	run_all(groups, count);
+	fflush(stdout);
+	result = run_in_a_child(groups);
 	put_back();
 	fflush(stdout);
 	if (is_init)
 		reboot(RB_POWER_OFF);
-	return totals[FAIL] ? DIFFERS : totals[PASS] + totals[XFAIL] ? KEEPS : CANNOT_ASK;
+	return result;
 }

@@ -11,8 +11,8 @@ import errno
 import itertools
 import re
 import textwrap
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from helpers.lab import STATE, Step
 from helpers.model import Facts
 from helpers.operations import (
     ROOM,
-    Advice,
     Advise,
     At,
     Backing,
@@ -54,6 +53,7 @@ from helpers.operations import (
     Write,
     WriteProtect,
 )
+from helpers.program.term import LINES, Term, expression
 
 PARTS = Path(__file__).with_name("parts.c")
 COMPILE = "cc -O2 -Wall -Wextra -Werror -pthread"
@@ -67,7 +67,7 @@ _FALLBACKS = {
     "RAMFS_MAGIC": "0x858458f6",
     "OVERLAYFS_MAGIC": "0x794c7630",
 }
-_BACKINGS = {
+BACKINGS = {
     Backing.ANON: "ANONYMOUS",
     Backing.MEMFD: "MEMFD",
     Backing.TMPFS: "TMPFS",
@@ -96,33 +96,33 @@ def needed(names: Iterable[str]) -> list[str]:
     return [name for name in parts() if name in wanted]
 
 
-def constants(facts: Facts) -> str:
-    """The definitions that no header is needed for."""
-    lines = [
-        f"#define PAGE {facts.page_size}",
-        f"#define HUGE_PAGE ((size_t)PAGE * {facts.pages_per_huge_page})",
-        f"#define HUGE_PAGE_SHIFT {(facts.page_size * facts.pages_per_huge_page).bit_length() - 1}",
-        f"#define MADE_FOR {facts.known.value:#x}ULL",
-        f"enum {{ {', '.join(_BACKINGS.values())} }};",
-        *(f"#define PAGE_IS_{category.name} {category.value:#x}ULL" for category in Category),
-        *(f"#define PM_SCAN_{flag.name} {flag.value:#x}ULL" for flag in ScanFlag),
-        *(f"#define PM_{bit.name} {bit.value:#x}ULL" for bit in PagemapBit),
-        *(
-            f"#define {name} {value:#x}ULL"
-            for name, value in uapi.CONSTANTS.items()
-            if name.startswith(("UFFD_F", "UFFD_API", "UFFDIO", "UFFD_USER"))
-        ),
-        *(f"#define {name} {uapi.MACHINE_CONSTANTS[name]}" for name in _MACHINE),
-    ]
+def constants(facts: Facts) -> dict[str, str]:
+    """The definitions that no header is needed for, by name."""
+    values = {
+        "PAGE": f"{facts.page_size}",
+        "HUGE_PAGE": f"((size_t)PAGE * {facts.pages_per_huge_page})",
+        "HUGE_PAGE_SHIFT": f"{(facts.page_size * facts.pages_per_huge_page).bit_length() - 1}",
+        "MADE_FOR": f"{facts.known.value:#x}ULL",
+        **{name: f"{value:#x}ULL" for name, value in uapi.CONSTANTS.items()},
+        **{f"PM_{bit.name}": f"{bit.value:#x}ULL" for bit in PagemapBit},
+        **{name: str(uapi.MACHINE_CONSTANTS[name]) for name in _MACHINE},
+    }
+    found = {name: f"#define {name} {value}" for name, value in values.items()}
+    for number, backing in enumerate(BACKINGS.values()):
+        found[backing] = f"#define {backing} {number}"
     for name, value in _FALLBACKS.items():
-        lines += [f"#ifndef {name}", f"#define {name} {value}", "#endif"]
-    return "\n".join(lines)
+        found[name] = f"#ifndef {name}\n#define {name} {value}\n#endif"
+    return found
 
 
-def runtime(names: Iterable[str], facts: Facts) -> str:
-    """The text of parts and of all that they need."""
-    texts = (parts()[name][1] for name in needed({"base", *names}))
-    return "".join(texts).replace("@CONSTANTS@", constants(facts))
+def runtime(names: Iterable[str], facts: Facts, rest: str, kinds: str = "") -> str:
+    """The text of parts and of all that they need, then the rest: what is included and defined is what they use."""
+    parted = [parts()[name][1] for name in needed({"base", *names})]
+    includes = sorted({line for text in parted for line in text.splitlines() if line.startswith("#include")})
+    text = re.sub(r"^#include.*\n+", "", "".join(parted), flags=re.MULTILINE).replace("@KINDS@", kinds) + rest
+    used = set(re.findall(r"\w+", text))
+    defined = [line for name, line in constants(facts).items() if name in used | {"PAGE"}]
+    return "\n".join(["#define _GNU_SOURCE", *includes, "", text.replace("@CONSTANTS@", "\n".join(defined))])
 
 
 def _bits(flags: int, kind: type[Category] | type[ScanFlag] | type[PagemapBit], prefix: str) -> str:
@@ -131,22 +131,34 @@ def _bits(flags: int, kind: type[Category] | type[ScanFlag] | type[PagemapBit], 
     return " | ".join([*names, *([f"{rest:#x}ULL"] if rest else [])]) or "0"
 
 
+def pagemap_bits(told: int) -> str:
+    """Bits of an entry of pagemap by their names."""
+    return _bits(told, PagemapBit, "PM_")
+
+
 def categories(told: int) -> str:
     """Categories by the names that linux/fs.h gives them."""
     return _bits(int(told), Category, "PAGE_IS_")
 
 
-@dataclass(frozen=True)
-class Place:
-    """What of the memory of a kind is written by name, so that equal programs on different kinds read the same."""
-
-    end: int
-    categories: int
+def _page(number: int, name: str = "page") -> Term:
+    return expression(number, "int64_t", name)
 
 
-def _runs(bits: Iterable[int]) -> str:
-    runs = ((len(list(run)), told) for told, run in itertools.groupby(bits))
-    return ", ".join(f"{{ {count}, {_bits(told, PagemapBit, 'PM_')} }}" for count, told in runs)
+def _pages(span: Span) -> tuple[Term, Term]:
+    return _page(span.start, "start"), _page(span.end, "stop")
+
+
+def _said(told: int) -> Term:
+    return expression(categories(told), "uint64_t", "categories")
+
+
+def _runs(bits: Iterable[int]) -> Term:
+    told = []
+    for bit, run in itertools.groupby(bits):
+        count, names = expression(len(list(run)), "int64_t", "pages"), pagemap_bits(bit)
+        told.append(Term("{ ", (count, expression(names, "uint64_t", "bits")), " }"))
+    return Term("RUNS(", tuple(told), ")", "const struct run *", "runs")
 
 
 def folded(regions: tuple[Region, ...]) -> list[tuple[Region, int, int]]:
@@ -164,12 +176,31 @@ def folded(regions: tuple[Region, ...]) -> list[tuple[Region, int, int]]:
     return found
 
 
+_PROTS = {Prot.NONE: "PROT_NONE", Prot.READ: "PROT_READ", Prot.WRITE: "PROT_READ | PROT_WRITE"}
+_TRACKINGS = {Tracking.NONE: "UNTRACKED", Tracking.ASYNC: "ASYNC", Tracking.SYNC: "SYNC"}
+
+
+def tracking_of(told: Tracking) -> Term:
+    return expression(_TRACKINGS[told], "enum tracking", "tracking")
+
+
+def goes_on(one: Step, other: Step) -> bool:
+    """Whether a scan is the same as another from where that one's walk ended."""
+    first, second = one.operation, other.operation
+    return (
+        isinstance(first, Scan)
+        and isinstance(second, Scan)
+        and replace(first, span=second.span) == second
+        and (one.expected.walk_end, first.span.end) == second.span
+        and bool(one.expected.regions and other.expected.regions)
+    )
+
+
 class Printer(Target):
     """Each operation as a call in C. What an asking operation has to answer is in ``step``."""
 
-    def __init__(self, facts: Facts, place: Place | None = None) -> None:
+    def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.place = place
         self.parts: set[str] = set()
         #: Until soft-dirty bits are cleared, every page has one where there are any: the program adds it.
         self.tells_soft_dirty = False
@@ -178,81 +209,71 @@ class Printer(Target):
     def close(self) -> None:
         self.parts.clear()
 
-    def statement(self, step: Step) -> str:
-        """The call for an operation that ran, without indentation."""
+    def statement(self, step: Step) -> Term:
+        """The call for an operation that ran."""
         self.step = step
-        text: str = step.operation.run(self)
-        return text
+        told: Term = step.operation.run(self)
+        return told
 
-    def call(self, part: str, *arguments: object) -> str:
+    def call(self, part: str, *arguments: Term) -> Any:
+        """A call of the function that a part is named after."""
         self.parts.add(part)
-        return f"{part}({', '.join(map(str, arguments))});"
-
-    def page(self, number: int) -> str:
-        """A page number, as it is or counted from the end of the memory."""
-        if self.place and number in (self.place.end, self.place.end - 1):
-            return "END" if number == self.place.end else "END - 1"
-        return str(number)
-
-    def pages(self, span: Span) -> tuple[str, str]:
-        return self.page(span.start), self.page(span.end)
-
-    def told(self, told: int) -> str:
-        """Categories, as they are or as those of the kind of memory and some more."""
-        if self.place is None:
-            return categories(told)
-        if self.place.categories and told & self.place.categories == self.place.categories:
-            rest = told & ~self.place.categories
-            return f"KIND | {categories(rest)}" if rest else "KIND"
-        return categories(told)
+        return Term(f"{part}(", arguments, ");")
 
     # Operations that answer nothing. Their type says None, since a target carries them out; this one prints them.
 
     def map(self, op: Map) -> Any:
-        prot = {Prot.NONE: "PROT_NONE", Prot.READ: "PROT_READ", Prot.WRITE: "PROT_READ | PROT_WRITE"}[op.prot]
-        sharing = "MAP_SHARED" if op.shared else "MAP_PRIVATE"
-        file = f'"{op.file}"' if op.backing.has_file else "NULL"
-        return self.call("map", *self.pages(op.span), _BACKINGS[op.backing], sharing, prot, file, op.file_page)
+        return self.call(
+            "map",
+            *_pages(op.span),
+            expression(BACKINGS[op.backing], "int", "backing"),
+            expression("MAP_SHARED" if op.shared else "MAP_PRIVATE", "int", "sharing"),
+            expression(_PROTS[op.prot], "int", "prot"),
+            self.file(op.file if op.backing.has_file else ""),
+            _page(op.file_page, "file_page"),
+        )
+
+    def file(self, name: str) -> Term:
+        return expression(f'"{name}"' if name else "NULL", "const char *", "file")
 
     def unmap(self, op: Unmap) -> Any:
-        return self.call("unmap", *self.pages(op.span))
+        return self.call("unmap", *_pages(op.span))
 
     def move(self, op: Move) -> Any:
-        return self.call("move", *self.pages(op.span), op.to)
+        return self.call("move", *_pages(op.span), _page(op.to, "to"))
 
     def mprotect(self, op: Protection) -> Any:
-        prot = {Prot.NONE: "PROT_NONE", Prot.READ: "PROT_READ", Prot.WRITE: "PROT_READ | PROT_WRITE"}[op.prot]
-        return self.call("set_protection", *self.pages(op.span), prot)
+        return self.call("set_protection", *_pages(op.span), expression(_PROTS[op.prot], "int", "prot"))
 
     def advise(self, op: Advise) -> Any:
-        return self.call("advise", *self.pages(op.span), f"MADV_{op.advice.name}", int(op.advice is Advice.PAGEOUT))
+        return self.call("advise", *_pages(op.span), expression(f"MADV_{op.advice.name}", "int", "advice"))
 
     def register(self, op: Register) -> Any:
-        return self.call("track", *self.pages(op.span), "ASYNC" if op.tracking is Tracking.ASYNC else "SYNC")
+        return self.call("track", *_pages(op.span), tracking_of(op.tracking))
 
     def unregister(self, op: Unregister) -> Any:
-        return self.call("untrack", *self.pages(op.span))
+        return self.call("untrack", *_pages(op.span))
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> Any:
         return self.call("close_userfaultfd")
 
     def write_protect(self, op: WriteProtect) -> Any:
-        return self.call("write_protect", *self.pages(op.span), int(op.protect))
+        return self.call("write_protect", *_pages(op.span), expression(int(op.protect), "int", "protect"))
 
     def read(self, op: Read) -> Any:
-        return self.call("read_pages", *self.pages(op.span))
+        return self.call("read_pages", *_pages(op.span))
 
     def write(self, op: Write) -> Any:
-        return self.call("write_pages", *self.pages(op.span))
+        return self.call("write_pages", *_pages(op.span))
 
     def kernel_write(self, op: KernelWrite) -> Any:
-        return self.call("kernel_writes", *self.pages(op.span))
+        return self.call("kernel_writes", *_pages(op.span))
 
     def file_write(self, op: FileWrite) -> Any:
-        return self.call("write_file", f'"{op.file}"', *self.pages(op.span))
+        return self.call("write_file", self.file(op.file), *_pages(op.span))
 
     def punch_hole(self, op: PunchHole) -> Any:
-        return self.call("punch_hole", f'"{op.file}"', *self.pages(op.span))
+        return self.call("punch_hole", self.file(op.file), *_pages(op.span))
 
     def clear_refs(self, op: ClearRefs) -> Any:
         self.tells_soft_dirty = True
@@ -270,71 +291,140 @@ class Printer(Target):
         bits = int(STATE) if self.step.is_precondition else sum(PagemapBit)
         shown = bits if self.tells_soft_dirty else bits & ~PagemapBit.SOFT_DIRTY
         told = [entry & shown for entry in self.step.expected]
-        otherwise = "CANNOT_ASK" if self.step.is_precondition else "DIFFERS"
-        names = _bits(bits, PagemapBit, "PM_")
-        return self.call("expect_entries", *self.pages(op.span), names, otherwise, f"RUNS({_runs(told)})")
+        return self.call(
+            "expect_entries",
+            *_pages(op.span),
+            Term("STATE" if self.step.is_precondition else "EVERY_BIT"),
+            Term("CANNOT_ASK" if self.step.is_precondition else "DIFFERS"),
+            _runs(told),
+        )
 
     def read_usage(self, op: ReadUsage) -> Any:
-        return self.call("expect_huge", *self.pages(op.span), self.step.expected.huge)
+        return self.call("expect_huge", *_pages(op.span), expression(self.step.expected.huge, "long", "huge"))
 
     def scan(self, op: Scan) -> Any:
         expected: ScanResult = self.step.expected
-        fields = []
-        if op.flags:
-            fields.append(f".flags = {_bits(op.flags, ScanFlag, 'PM_SCAN_')}")
-        for name in ("mask", "anyof", "inverted"):
-            if told := getattr(op, name):
-                fields.append(f".{name} = {categories(told)}")
-        if op.returned != self.facts.known:
-            fields.append(f".returned = {categories(op.returned) if op.returned else 'NO_CATEGORY'}")
-        if op.max_pages:
-            fields.append(f".max_pages = {op.max_pages}")
-        if op.vec_len is None:
-            fields.append(".without_vec = 1")
-        elif op.vec_len != ROOM:
-            fields.append(f".vec_len = {op.vec_len or 'NO_ROOM'}")
-        if op.process == "child":
-            fields.append(".of_child = 1")
-        fields += self.replaced(op.raw)
-        if expected.result < 0:
-            fields.append(f".error = {errno.errorcode[-expected.result]}")
-        if expected.walk_end is None:
-            fields.append("STOPS_AT(NOT_WRITTEN)")
-        elif expected.walk_end != op.span.end:
-            fields.append(f"STOPS_AT({self.page(int(expected.walk_end))})")
-        if expected.regions:
-            fields.append(f".regions = {self.regions(expected.regions)}")
+        start, stop = _pages(op.span)
+        walk_end = Term("NOT_WRITTEN") if expected.walk_end is None else _page(int(expected.walk_end))
+        error = errno.errorcode[-expected.result] if expected.result < 0 else "0"
+        options = (
+            *self.options(op),
+            _option("error", error, "0", "int"),
+            Term("STOPS_AT(", (replace(walk_end, name="walk_end", type="int64_t"),), ")", omitted=stop),
+            Term(".regions = ", (self.regions(expected.regions),), omitted=Term("NULL")),
+        )
         self.parts.add("scan")
-        return f"SCAN({', '.join([*self.pages(op.span), *fields])});"
+        return Term("SCAN(", (start, stop, *options), ");")
 
-    def regions(self, expected: tuple[Region, ...]) -> str:
+    def resumed(self, steps: Sequence[Step]) -> Term:
+        """Scans that go on from each other's walk_end, as one call."""
+        op = steps[0].operation
+        assert isinstance(op, Scan)
+        ends = tuple(_page(int(step.expected.walk_end)) for step in steps)
+        regions = tuple(region for step in steps for region in self.regions(step.expected.regions).children)
+        self.parts.add("resume")
+        told = (
+            *_pages(op.span),
+            Term("PAGES(", ends, ")", "const int64_t *", "walk_ends"),
+            *self.options(op),
+            Term(".regions = ", (Term("REGIONS(", regions, ")", "const struct region *", "regions"),)),
+        )
+        return Term("RESUMED(", told, ");")
+
+    def options(self, op: Scan) -> list[Term]:
+        """The initializers for what a scan asks."""
+        returned = "EVERY_CATEGORY" if op.returned == self.facts.known else categories(op.returned)
+        room = {None: "NO_VEC", ROOM: "ROOM", 0: "NO_ROOM"}.get(op.vec_len, str(op.vec_len))
+        return [
+            _option("flags", _bits(op.flags, ScanFlag, "PM_SCAN_"), "0", "uint64_t"),
+            *(_option(name, categories(getattr(op, name)), "0", "uint64_t") for name in ("mask", "anyof", "inverted")),
+            _option("returned", returned if op.returned else "NO_CATEGORY", "EVERY_CATEGORY", "uint64_t"),
+            _option("max_pages", op.max_pages, "0", "uint64_t"),
+            _option("vec_len", room, "ROOM", "uint64_t"),
+            _option("of_child", int(op.process == "child"), "0", "int"),
+            *self.replaced(op.raw),
+        ]
+
+    def regions(self, expected: tuple[Region, ...]) -> Term:
         told = []
         for region, times, stride in folded(expected):
-            said = f"{self.page(region.start)}, {self.page(region.end)}, {self.told(region.categories)}"
-            told.append(f"EVERY({said}, {times}, {stride})" if times > 1 else f"R({said})")
-        return f"REGIONS({', '.join(told)})"
+            said = (*_pages(Span(region.start, region.end)), _said(region.categories))
+            repeated = (expression(times, "int64_t", "times"), expression(stride, "int64_t", "stride"))
+            told.append(Term("EVERY(", (*said, *repeated), ")") if times > 1 else Term("R(", said, ")"))
+        before, after = ("REGIONS(", ")") if told else ("NULL", "")
+        return Term(before, tuple(told), after, "const struct region *", "regions")
 
-    def replaced(self, raw: tuple[tuple[str, int | At], ...]) -> list[str]:
-        """The initializers for fields that were given other values."""
-        found, put = [], []
-        for name, value in raw:
-            number = f"ADDRESS({value.page}, {value.offset})" if isinstance(value, At) else f"{value:#x}ULL"
-            if name == "request":
-                found.append(f".request = {number}")
-            elif name == "arg":
-                found += [".is_elsewhere = 1", f".place = {number}"]
-            else:
-                put.append(f"PUT({name}, {number})")
-            if name == "vec" and isinstance(value, At):
-                found.append(f".vec = {number}")
-        return found + ([f".put = FIELDS({', '.join(put)})"] if put else [])
+    def replaced(self, raw: tuple[tuple[str, int | At], ...]) -> list[Term]:
+        """The initializers for fields that were given other values, the number and the place of the argument."""
+        numbers = {
+            name: _address(value) if isinstance(value, At) else expression(_number(value), "uint64_t", name)
+            for name, value in raw
+        }
+        zero, place = expression("0", "uint64_t", "value"), expression("ON_THE_STACK", "uint64_t", "place")
+        if ("arg", 0) in raw:
+            numbers["arg"] = replace(place, before="AT_NULL")
+        put = tuple(
+            Term("PUT(", (Term(name), numbers[name]), ")") for name in numbers if name not in ("arg", "request")
+        )
+        fields = Term("FIELDS(" if put else "NULL", put, ")" if put else "", "const struct field *", "fields")
+        return [
+            _option("request", numbers.get("request", zero), "0", "uint64_t"),
+            _option("place", numbers.get("arg", place), "ON_THE_STACK", "uint64_t"),
+            Term(".put = ", (fields,), omitted=Term("NULL")),
+            _option("vec", numbers["vec"] if isinstance(dict(raw).get("vec"), At) else zero, "0", "uint64_t"),
+        ]
 
 
-def wrapped(statement: str) -> str:
-    """A statement, indented; a long one has a line for each initializer."""
-    parts = re.split(r"(?<=,) (?=\.|STOPS|R\(|EVERY\()", statement) if len(statement) > 100 else [statement]
-    lines = (textwrap.wrap(part, 96, subsequent_indent="\t", break_long_words=False) for part in parts)
-    return "\n".join(f"\t{line}" for line in "\n\t".join("\n".join(part) for part in lines).splitlines())
+def _number(value: int) -> str:
+    """A number as one reads it: a bit by its place, a large one from the top or in hexadecimal."""
+    if value < 1 << 12:
+        return str(value)
+    if value & (value - 1) == 0:
+        return f"1ULL << {value.bit_length() - 1}"
+    return f"-{(1 << 64) - value}ULL" if value >> 63 and (1 << 64) - value <= 1 << 12 else f"{value:#x}ULL"
+
+
+def _address(place: At) -> Term:
+    return Term(
+        "ADDRESS(", (_page(place.page), expression(place.offset, "uint64_t", "offset")), ")", "uint64_t", "address"
+    )
+
+
+def _option(name: str, told: object, omitted: str, type: str) -> Term:
+    """The initializer of a field, which goes without saying when it has a certain value."""
+    value = told if isinstance(told, Term) else expression(told, type, name)
+    return Term(f".{name} = ", (value,), omitted=Term(omitted))
+
+
+#: Where a statement isn't broken in two lines, from the best way to the last.
+_WHOLE = (r" (?=[^()]*\))|(?<!,) ", r"(?<!,) ", r"(?<![,|]) ")
+
+
+def wrapped(statement: str, indent: int = 1) -> str:
+    """A statement, indented, in lines of 120 columns."""
+    first, rest = " " * 8 * indent, " " * 8 * (indent + 1)
+    for whole in _WHOLE:
+        told = re.sub(whole, "\0", statement)
+        lines = textwrap.wrap(
+            told, 120, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        )
+        if all(len(line) <= 120 for line in lines):
+            break
+    starts = ["\t" * indent, *["\t" * (indent + 1)] * (len(lines) - 1)]
+    return "\n".join(start + line.strip().replace("\0", " ") for start, line in zip(starts, lines, strict=True))
+
+
+def block(statements: Iterable[Term], shortened: Callable[[str], str] = str) -> str:
+    """Statements in lines, those of a loop indented."""
+    lines, depth, once = [], 1, 0
+    for statement in statements:
+        for part in statement.children if statement.between == LINES else (statement,):
+            text = shortened(str(part))
+            depth -= text == "}"
+            lines.append(wrapped(text, depth + once))
+            once = int(text.startswith("for") and not text.endswith("{"))
+            depth += text.endswith("{")
+    return "\n".join(lines)
 
 
 def said_of(operation: Operation) -> str:
@@ -353,8 +443,18 @@ def program(name: str, steps: list[Step], facts: Facts, clauses: Iterable[str], 
     for number, step in enumerate(steps, 1):
         also = ": the memory has to be what it should be" if step.is_precondition else ""
         lines.append(f"\t/* {number}. {said_of(step.operation)}{also} */")
-        lines.append(wrapped(printer.statement(step)))
+        lines.append(wrapped(str(printer.statement(step))))
     told = "\n".join(textwrap.fill(clause, 110, initial_indent=" * ", subsequent_indent=" *   ") for clause in clauses)
+    main = f"""
+int main(void)
+{{
+	prepare_to_ask();
+
+{chr(10).join(lines)}
+
+	end(KEEPS, "keeps the clause");
+}}
+"""
     return f"""\
 // SPDX-License-Identifier: GPL-2.0
 /*
@@ -367,14 +467,4 @@ def program(name: str, steps: list[Step], facts: Facts, clauses: Iterable[str], 
  * {COMPILE} FILE.c && ./a.out
  * exits 0 when the kernel keeps the clause, 1 when it doesn't, 4 when it can't be asked here.
  */
-{runtime(printer.parts, facts)}
-
-int main(void)
-{{
-	prepare_to_ask();
-
-{chr(10).join(lines)}
-
-	end(KEEPS, "keeps the clause");
-}}
-"""
+{runtime({"alone", *printer.parts}, facts, main)}"""

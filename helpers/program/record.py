@@ -1,0 +1,129 @@
+"""A test that ran, and how it reads in C."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from helpers.interface.uapi import Category
+from helpers.kinds import Kind
+from helpers.lab import STATE, Prepared, Step
+from helpers.model import Facts, Model, Unspecified
+from helpers.operations import Map, ReadPagemap, ReadUsage, Register, Tracking
+from helpers.program.printer import Printer, categories, goes_on, tracking_of
+from helpers.program.term import Term, as_loops, expression
+
+
+@dataclass(frozen=True)
+class Record:
+    """A test that ran: its function, its parameters, what it did, and the known issue that names it.
+
+    ``loop`` is a call in C for a test that is a loop over more cases than could be told one by one.
+    """
+
+    function: str
+    parameters: str = ""
+    steps: tuple[Step, ...] = ()
+    prepared: tuple[Prepared, ...] = ()
+    issue: str = ""
+    loop: Term | None = None
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of memory that the test is about."""
+        return self.prepared[0].kind if self.prepared else None
+
+    @property
+    def pattern(self) -> str:
+        """The parameters, with an asterisk for the kind."""
+        told = self.parameters.removeprefix("[").removesuffix("]")
+        return told.replace(self.kind.name, "*", 1) if self.kind else told
+
+    def needs_old_written(self, facts: Facts) -> bool:
+        """Whether the expectations don't hold on kernels that say WRITTEN of registered memory only."""
+        model = Model(replace(facts, written_needs_registration=True))
+        try:
+            return any(step.operation.run(model) != step.expected for step in self.steps if not step.is_precondition)
+        except Unspecified:
+            return False
+
+    def forms(self, printer: Printer) -> tuple[tuple[Term, ...], ...]:
+        """The statements, with what is the kind's own told as such, and as it is."""
+        statements = tuple(as_loops(tuple(self._statements(printer)), "int64_t ", "page"))
+        if not self.prepared:
+            return (statements,)
+        own = _Own(self.prepared[0])
+        by_pages = tuple(statement.changed(own.page) for statement in statements)
+        return tuple(statement.changed(own.categories) for statement in by_pages), by_pages
+
+    def _statements(self, printer: Printer) -> Iterator[Term]:
+        done = 0
+        for part in self.prepared:
+            yield from _told(self.steps[done : part.steps.start], printer)
+            yield _preparation(part, self.steps, printer)
+            done = part.steps.stop
+        yield from _told(self.steps[done:], printer)
+
+
+def _told(steps: Sequence[Step], printer: Printer) -> Iterator[Term]:
+    place = 0
+    while place < len(steps):
+        end = place + 1
+        while end < len(steps) and goes_on(steps[end - 1], steps[end]):
+            end += 1
+        yield printer.statement(steps[place]) if end == place + 1 else printer.resumed(steps[place:end])
+        place = end
+
+
+def _preparation(part: Prepared, steps: Sequence[Step], printer: Printer) -> Term:
+    first, last = steps[part.steps.start].operation, steps[part.steps.stop - 1].operation
+    tracking = last.tracking if isinstance(last, Register) else Tracking.NONE
+    file = first.file if isinstance(first, Map) else ""
+    start = expression(part.span.start, "int64_t", "start")
+    told: Term = printer.call("prepare", start, printer.file(file or "file"), tracking_of(tracking))
+    return told
+
+
+class _Own:
+    """What is told by names of the kind: the end of its memory, and its categories but for those of tracking."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.end = prepared.span.end - prepared.span.start
+        self.names = set(categories(_untracked(prepared)).split(" | ")) - {"0"}
+
+    def page(self, leaf: Term) -> Term:
+        """Numbers of pages counted from the end, for the last ones."""
+        if leaf.type != "int64_t" or leaf.number not in (self.end, self.end - 1):
+            return leaf
+        return replace(leaf, before="END" if leaf.number == self.end else "END - 1")
+
+    def categories(self, leaf: Term) -> Term:
+        names = leaf.before.split(" | ")
+        if leaf.name != "categories" or not self.names <= set(names):
+            return leaf
+        return replace(leaf, before=" | ".join(["KIND", *(name for name in names if name not in {*self.names, "0"})]))
+
+
+def _untracked(prepared: Prepared) -> int:
+    return prepared.categories & ~int(Category.WPALLOWED | Category.WRITTEN)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Memory of a kind as it was prepared: its pages, its categories without tracking, its state by pagemap, and how
+    many of its pages are mapped by huge ones, -1 where that wasn't asked."""
+
+    pages: int
+    categories: int
+    state: int
+    huge: int
+
+    @classmethod
+    def of(cls, prepared: Prepared, steps: Sequence[Step]) -> Preparation:
+        done = [steps[number] for number in prepared.steps]
+        states = {
+            int(entry & STATE) for step in done if isinstance(step.operation, ReadPagemap) for entry in step.expected
+        }
+        [state] = states
+        huge = next((step.expected.huge for step in done if isinstance(step.operation, ReadUsage)), -1)
+        return cls(prepared.span.end - prepared.span.start, _untracked(prepared), state, huge)
