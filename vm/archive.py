@@ -13,21 +13,44 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 from pathlib import Path
 
 from vm import CannotRun, cache
+from vm.guest import search_path
 from vm.kernels import Kernel, from_image
 
-#: Seconds for one command of apt's.
-APT_LIMIT = 900
+#: Seconds for one command of apt's, or for unpacking one package.
+COMMAND_LIMIT = 900
 #: Packages that hold parts of a kernel, by the beginnings of their names. Since 7.x the image has only Depends.
 _PARTS = re.compile(r"linux-(image|binary|modules)-")
 #: The first words of what apt says when it can't reach an archive.
 _UNREACHABLE = re.compile(
     r"(Could not (resolve|connect|wait)|Temporary failure|Connection|Cannot initiate|Unable to conn)"
 )
+#: What apt says of a file that isn't the one that was announced; the first when the other side hangs up.
+_DAMAGED = re.compile(r"Undetermined Error|unexpected size|Hash Sum mismatch")
+
+
+def carried_out(
+    command: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command, done, in English. Raises CannotRun when it isn't done in time."""
+    environment = {**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(environment or {})}
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT, cwd=cwd, env=environment)
+    except subprocess.TimeoutExpired:
+        raise CannotRun(f"{' '.join(command[:2])} isn't done after {COMMAND_LIMIT} s") from None
+
+
+def succeeded(command: Sequence[str]) -> None:
+    """Raises CannotRun when a command fails, with the last thing that it said."""
+    done = carried_out(command)
+    if done.returncode:
+        said = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        raise CannotRun(f"{' '.join(command[:2])} failed: {said}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,13 @@ class Package:
     def directory(self) -> str:
         """A name for its directory; a version's tilde is one of the characters that virtme-ng doesn't quote."""
         return f"{self.name}_{self.version}".replace("~", "-")
+
+
+def reason_of_apt(said: str) -> str:
+    """The first error among all that apt says, of which the rest is mostly the same once more."""
+    errors = [line.removeprefix("E: ") for line in said.splitlines() if line.startswith("E: ")]
+    first = (errors or said.strip().splitlines()[-1:] or ["it doesn't say why"])[0]
+    return re.sub(r" \[IP: [^]]*\]$", "", re.sub(r"  +", ": ", first)).rstrip(".")
 
 
 def machine_sources(suite: str) -> str:
@@ -67,9 +97,7 @@ def machine_sources(suite: str) -> str:
 
 def machine_suite() -> str:
     """The suite that this machine is of."""
-    words = dict(
-        line.partition("=")[::2] for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
+    words = dict(line.partition("=")[::2] for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     return words.get("VERSION_CODENAME", "stable").strip('"')
 
 
@@ -86,21 +114,14 @@ class Archive:
 
     def apt(self, *command: str, cwd: Path | None = None) -> str:
         """What a command of apt's prints. Raises CannotRun with the reason in a sentence."""
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=APT_LIMIT,
-            cwd=cwd,
-            env={**os.environ, "APT_CONFIG": str(self.directory / "apt.conf"), "LC_ALL": "C.UTF-8"},
-        )
+        done = carried_out(command, cwd, {"APT_CONFIG": str(self.directory / "apt.conf")})
         if done.returncode == 0:
             return done.stdout
-        errors = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "Err:"))]
-        errors += [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
-        said = "; ".join(errors) or done.stderr.strip()[-300:]
+        said = reason_of_apt(done.stdout + done.stderr)
         if _UNREACHABLE.search(said):
             raise CannotRun(f"the archive of {self.suite} can't be reached: {said}")
+        if _DAMAGED.search(said):
+            raise CannotRun(f"the download from {self.suite} broke off or is damaged: {said}")
         raise CannotRun(f"{' '.join(command[:2])} for {self.suite} failed: {said}")
 
     def update(self) -> None:
@@ -183,7 +204,7 @@ class Archive:
             root = work / "root"
             self.apt("apt-get", "download", "-q", *self.parts(package), cwd=work)
             for archive in work.glob("*.deb"):
-                subprocess.run(["dpkg-deb", "-x", archive, root], check=True, capture_output=True)
+                succeeded(["dpkg-deb", "-x", str(archive), str(root)])
             for unneeded in [*root.glob("boot/System.map-*"), root / "usr/share"]:
                 shutil.rmtree(unneeded) if unneeded.is_dir() else unneeded.unlink(missing_ok=True)
             self._join(root, package)
@@ -201,7 +222,7 @@ class Archive:
             (root / "lib").mkdir(exist_ok=True)
             modules.rename(root / "lib/modules")
         for release in (root / "lib").glob("modules/*"):
-            subprocess.run(["depmod", "-b", root, release.name], check=True, capture_output=True)
+            succeeded(["depmod", "-b", str(root), release.name])
 
     def _kernel(self, package: Package) -> Kernel:
         return from_image(
