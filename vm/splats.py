@@ -15,31 +15,34 @@ from vm.shared import MARK
 #: What stands before a message: a level, the time, with CONFIG_PRINTK_CALLER the task or processor.
 _PREFIX = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 SPLATS = re.compile(
-    r"(?:------------\[ cut here \]"
+    r"(?:-{12}\[ cut here \]"
     r"|WARNING: (?!.*\bspeculat)"
     r"|(?:kernel )?BUG[: ]"
     r"|Oops(?:: |\[)"
     r"|Unable to handle kernel "
     r"|general protection fault"
     r"|UBSAN: "
-    r"|INFO: (?:task .* blocked for more than|possible |suspicious |inconsistent |lockdep|rcu.*(?:stall|self-detected))"
-    r"|rcu: INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stalls?"
-    r"|watchdog: BUG: "
+    r"|INFO: (?:task .* blocked for more than|possible |suspicious |inconsistent |trying to register non-static key)"
+    r"|(?:rcu: )?INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stalls?"
+    r"|(?:NMI )?watchdog: (?:BUG: |Watchdog detected hard LOCKUP)"
     r"|Bad page (?:state|map)"
     r"|list_(?:add|del) corruption"
     r"|page:[0-9a-f]+ .*dumped because"
+    r"|kmemleak: \d+ new suspected memory leaks"
     r"|irq \d+: nobody cared"
     r"|stack segment: "
     r"|unchecked MSR access error)"
 )
-#: First lines that aren't the kernel's fault, with the reason why not.
+#: Complaints that aren't the kernel's fault, from their titles on, with the reason why not.
 ALLOWED = {
-    r"INFO: task .* blocked for more than .*virtiofs|9p": "the host was slow to serve a file",
-    r"WARNING: .*check_tsc_sync|WARNING: .*clocksource": "emulated processors' clocks don't agree",
+    r"INFO: task [^\n]* blocked for (?:(?!</TASK>).)*\bp9_(?:client_rpc|virtio_\w+)\+": "the host is slow with a file",
+    r"WARNING: [^\n]*(?:check_tsc_sync|clocksource)": "emulated processors' clocks don't agree",
 }
-_ALLOWED = re.compile("|".join(f"(?:{pattern})" for pattern in ALLOWED))
+_ALLOWED = re.compile("|".join(f"(?:{pattern})" for pattern in ALLOWED), re.DOTALL)
+_CUT = re.compile(r"-{12}\[ cut here \]")
 _END = re.compile(r"---\[ end (?:trace|Kernel panic)")
-LONGEST = 80
+#: Lines of a complaint that are kept, and how many of the first may look like the beginning of one themselves.
+LONGEST, HEAD = 80, 8
 
 
 @dataclass(frozen=True)
@@ -51,40 +54,65 @@ class Splat:
     tests: tuple[str, ...]
 
 
+class _Listener:
+    """Goes through a console's log."""
+
+    def __init__(self) -> None:
+        self.found: list[Splat] = []
+        self.running: dict[str, str] = {}
+        self.lines: list[str] = []
+        self.ran_then: dict[str, str] = {}
+        self.marks_since = 0
+
+    def line(self, line: str) -> None:
+        if MARK in line:
+            self.mark(line.split(MARK, 1)[1].split())
+            return
+        message, is_kernels = _PREFIX.subn("", line)
+        if is_kernels and SPLATS.match(message) and not self.goes_on:
+            self.end()
+            self.ran_then, self.marks_since = dict(self.running), 0
+        elif not self.lines:
+            return
+        self.lines.append(line)
+        if _END.search(message) or len(self.lines) >= LONGEST:
+            self.end()
+
+    def mark(self, words: list[str]) -> None:
+        self.marks_since += 1
+        match words:
+            case ["start", process, *test]:
+                self.running[process] = " ".join(test)
+            case ["end", process, *_]:
+                self.running.pop(process, None)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what looks like a beginning is a part of what is being told: an oops follows a BUG."""
+        return 0 < len(self.lines) < HEAD and not self.marks_since
+
+    def end(self) -> None:
+        if self.lines:
+            splat = _splat(self.lines, self.ran_then)
+            messages = "\n".join(_PREFIX.sub("", line) for line in splat.lines)
+            if not _ALLOWED.match(messages[messages.index(splat.title) :]):
+                self.found.append(splat)
+        self.lines = []
+
+
 def splats(console: Iterable[str]) -> list[Splat]:
     """The complaints in a console's log, in order."""
-    found: list[Splat] = []
-    running: dict[str, str] = {}
-    taken: list[str] | None = None
-    for line in [*console, ""]:
-        if MARK in line:
-            _mark(running, line.split(MARK, 1)[1].split())
-            continue
-        message, is_kernels = _PREFIX.subn("", line)
-        if taken is None and is_kernels and SPLATS.match(message) and not _ALLOWED.match(message):
-            taken = []
-        if taken is not None:
-            taken.append(line)
-            if _END.search(message) or len(taken) >= LONGEST or not line:
-                found.append(_splat(taken, running))
-                taken = None
-    if taken:
-        found.append(_splat(taken, running))
-    return found
-
-
-def _mark(running: dict[str, str], words: list[str]) -> None:
-    match words:
-        case ["start", process, *test]:
-            running[process] = " ".join(test)
-        case ["end", process, *_]:
-            running.pop(process, None)
+    listener = _Listener()
+    for line in console:
+        listener.line(line)
+    listener.end()
+    return listener.found
 
 
 def _splat(lines: list[str], running: dict[str, str]) -> Splat:
     """The tests whose process the splat names, or all that ran when it names none of them."""
     messages = [_PREFIX.sub("", line) for line in lines]
-    title = next((message for message in messages if "cut here" not in message and message), messages[0])
-    processes = set(re.findall(r"(?:PID|pid): ?(\d+)", "\n".join(messages)))
+    title = next((message for message in messages if SPLATS.match(message) and not _CUT.match(message)), messages[0])
+    processes = set(re.findall(r"(?:PID|pid|[Tt]ask)[: ] ?(?:\w+[:/])?(\d+)", "\n".join(messages)))
     named = [test for process, test in running.items() if process in processes]
     return Splat(title, tuple(line for line in lines if line), tuple(named or running.values()))
