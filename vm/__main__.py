@@ -110,6 +110,7 @@ def fetch(options: argparse.Namespace) -> int:
 
 
 def run_one(options: argparse.Namespace) -> int:
+    require_programs()
     kernel = find(options.kernel, options.config)
     setup = setup_of(options, kernel)
     heard: Callable[[str], None] = say if options.verbose else Progress(kernel, setup, sys.stderr).heard
@@ -123,6 +124,7 @@ def run_one(options: argparse.Namespace) -> int:
 
 
 def run_matrix(options: argparse.Namespace) -> int:
+    require_programs()
     rows = matrix.chosen(options.kernel)
     passed_on = [f"--{name}={getattr(options, name)}" for name in ("accel", "cpus", "memory")]
     passed_on += [f"--append={words}" for words in options.append]

@@ -61,10 +61,10 @@ def choose(kernel: Kernel, say: Callable[[str], None]) -> str:
         return known
     ending, console = _canary(kernel)
     answer = KVM if ending.booted else TCG
-    if ending.booted or "KVM" in ending.trouble or not _KERNEL_SPOKE.search(console):
+    why = ending.trouble.says if ending.trouble else "the guest ended at once"
+    if ending.booted or "KVM" in why or not _KERNEL_SPOKE.search(console):
         _memory().write_text(json.dumps({"machine": _machine(), "accel": answer}))
     if answer is TCG:
-        why = ending.trouble or "the guest ended at once"
         say(f"/dev/kvm opens, but no kernel boots on it ({why}): emulating, which is slow")
     return answer
 

@@ -18,6 +18,17 @@ _KVM_BROKEN = "KVM internal error"
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Why a guest was lost, or has to be ended: a sentence, and whether the kernel is to blame.
+
+    A kernel that isn't, hasn't failed: it couldn't be asked.
+    """
+
+    says: str
+    by_kernel: bool = True
+
+
+@dataclass(frozen=True)
 class Limits:
     """Seconds: until the guest's script runs, without a word on the console, for one test, for the whole."""
 
@@ -40,8 +51,8 @@ class Console:
         self.heard = heard
         self.begun = self.last_word = time.monotonic()
         self.booted_at: float | None = None
-        self.panic = ""
-        self.panicked_at = 0.0
+        self.last_trouble: Trouble | None = None
+        self.stops_at = 0.0
         self.running: dict[str, tuple[str, float]] = {}
         self._rest = ""
 
@@ -58,10 +69,14 @@ class Console:
         self.heard(line)
         if MARK in line:
             self.mark(line.split(MARK, 1)[1].split())
-        elif not self.panic and (found := _PANIC.search(line)):
-            self.panic, self.panicked_at = f"the kernel panicked: {found[1]}", time.monotonic()
-        elif not self.panic and _KVM_BROKEN in line:
-            self.panic, self.panicked_at = "KVM can't run this guest (KVM internal error): give --accel=tcg", 0.0
+        elif self.last_trouble is None and (found := _PANIC.search(line)):
+            self.stop(Trouble(f"the kernel panicked: {found[1]}"), LAST_WORDS)
+        elif self.last_trouble is None and _KVM_BROKEN in line:
+            self.stop(Trouble("KVM can't run this guest (KVM internal error): give --accel=tcg", by_kernel=False), 0)
+
+    def stop(self, trouble: Trouble, within: float) -> None:
+        """The guest comes to its end: what it still says may be heard for so many seconds."""
+        self.last_trouble, self.stops_at = trouble, time.monotonic() + within
 
     def mark(self, words: list[str]) -> None:
         match words:
@@ -72,19 +87,21 @@ class Console:
             case ["end", process, *_]:
                 self.running.pop(process, None)
 
-    def trouble(self) -> str:
-        """Why the guest has to be ended, in a sentence; empty as long as it needn't."""
+    def trouble(self) -> Trouble | None:
+        """Why the guest has to be ended; None as long as it needn't."""
         now = time.monotonic()
-        if self.panic:
-            return self.panic if now - self.panicked_at > LAST_WORDS else ""
+        if self.last_trouble:
+            return self.last_trouble if now >= self.stops_at else None
         if self.booted_at is None and now - self.begun > self.limits.boot:
-            return f"it hasn't booted within {self.limits.boot:.0f} s"
+            return Trouble(f"it hasn't booted within {self.limits.boot:.0f} s (--boot-limit)")
         for test, since in self.running.values():
             # pytest-timeout ends a test at the limit; a kernel that hangs doesn't let it.
             if now - since > 1.25 * self.limits.test:
-                return f"the guest hangs: {test} has run for {now - since:.0f} s"
+                return Trouble(f"the guest hangs: {test} has run for {now - since:.0f} s (--test-limit)")
         if now - self.last_word > self.limits.silence:
-            return f"the guest hangs: not a word for {self.limits.silence:.0f} s"
+            return Trouble(f"the guest hangs: not a word for {self.limits.silence:.0f} s (--silence-limit)")
         if now - self.begun > self.limits.whole:
-            return f"the guest isn't done after {self.limits.whole:.0f} s"
-        return ""
+            # Nothing hangs: there was more to do than time.
+            words = f"the guest isn't done after {self.limits.whole:.0f} s: give it longer with --whole-limit"
+            return Trouble(words, by_kernel=False)
+        return None

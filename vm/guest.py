@@ -15,9 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from vm import CannotRun
-from vm.console import Console, Limits
+from vm.console import Console, Limits, Trouble
 from vm.kernels import Kernel
 from vm.shared import MARK, Shared
 
@@ -50,12 +51,11 @@ class Setup:
 class Ending:
     """How a guest ended.
 
-    ``booted`` is whether its script began. ``trouble`` is empty when it powered itself off, else a sentence:
-    a panic, a limit, QEMU's own complaint.
+    ``booted`` is whether its script began. ``trouble`` is None when it powered itself off.
     """
 
     booted: bool
-    trouble: str = ""
+    trouble: Trouble | None = None
     seconds_to_boot: float | None = None
 
 
@@ -80,12 +80,20 @@ def search_path() -> str:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the program as Ctrl-C does: through every ``finally``."""
+    """SIGTERM and SIGHUP end the program as Ctrl-C does: through every ``finally``, which no second one disturbs.
+
+    What was ignored stays ignored, as nohup(1) wants it.
+    """
+    before: dict[signal.Signals, Any] = {}
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            before[number] = signal.signal(number, interrupt)
     try:
         yield
     finally:
@@ -105,9 +113,10 @@ def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:
         command += ["--append", words]
     if setup.accel == "tcg":
         command.append("--disable-kvm")
-    for word in command:
-        if " " not in word and shlex.quote(word) != word:
-            raise CannotRun(f"{word}: virtme-ng takes no paths with characters that a shell treats specially")
+    for before, word in zip(["", *command], command, strict=False):
+        for part in word.split(" ") if before in ("--append", "--exec") else [word]:
+            if shlex.quote(part) != part:
+                raise CannotRun(f"{part}: virtme-ng takes no words with characters that a shell treats specially")
     return command
 
 
@@ -117,18 +126,24 @@ def new_script(shared: Shared, commands: str) -> None:
 
 
 def new_scratch_disk(directory: Path) -> Path:
-    """An empty ext4 file system, sparse, for files and swap."""
+    """An empty ext4 file system, sparse, for files and swap. Raises CannotRun when there is no room for it."""
     disk = directory / "scratch.img"
     with disk.open("wb") as image:
         image.truncate(SCRATCH_SIZE)
     environment = {**os.environ, "PATH": search_path()}
-    subprocess.run(["mkfs.ext4", "-q", "-F", disk], check=True, capture_output=True, env=environment)
+    done = subprocess.run(["mkfs.ext4", "-q", "-F", disk], capture_output=True, text=True, env=environment, timeout=300)
+    if done.returncode:
+        raise CannotRun(f"there is no room for a scratch disk in {directory}: {done.stderr.strip()[-300:]}")
     return disk
 
 
 def private_environment(home: Path) -> dict[str, str]:
-    """The environment for virtme-ng: whatever is in the user's home must not matter."""
-    return {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "PATH": search_path()}
+    """The environment for virtme-ng: whatever is in the user's home must not matter.
+
+    Its temporary files are there too, since it is ended before it can remove them.
+    """
+    places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TMPDIR"), str(home))
+    return {**os.environ, **places, "PATH": search_path()}
 
 
 @contextmanager
@@ -155,8 +170,8 @@ def processes_of(command: list[str], home: Path) -> Iterator[subprocess.Popen[by
             process.stdout.close()
 
 
-def follow(process: subprocess.Popen[bytes], console: Console) -> str:
-    """Listens until the guest is gone; what was the trouble, when there was any."""
+def follow(process: subprocess.Popen[bytes], console: Console) -> Trouble | None:
+    """Listens until the guest is gone, or has to be ended; what the trouble was, when there was any."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -164,7 +179,7 @@ def follow(process: subprocess.Popen[bytes], console: Console) -> str:
             if selector.select(timeout=0.5):
                 data = os.read(process.stdout.fileno(), 1 << 16)
                 if not data:
-                    return console.panic
+                    return console.last_trouble
                 console.take(data)
             if trouble := console.trouble():
                 return trouble
@@ -175,7 +190,6 @@ def boot(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], No
 
     Raises CannotRun when a guest can't even be started, OSError when the shared directory can't be written.
     """
-    require_programs()
     with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
         work = Path(name)
         disk = new_scratch_disk(work)

@@ -26,7 +26,7 @@ from vm.console import Console
 from vm.guest import CHECKOUT, Ending, Setup, follow, processes_of, search_path
 from vm.kernels import Kernel
 from vm.results import Results
-from vm.session import Verdict, collect, keep, new_results, render, why_not_booted
+from vm.session import Verdict, collect, judged
 from vm.shared import Shared
 
 COMPILERS = (("musl-gcc",), ("cc",))
@@ -48,22 +48,21 @@ class ProgramConsole(Console):
 
 def run(kernel: Kernel, setup: Setup, directory: Path, heard: Callable[[str], None] = lambda line: None) -> Verdict:
     """Runs the program on a kernel; the reports and the verdict are in the directory. Raises CannotRun."""
-    begun = time.monotonic()
-    shared = new_results(directory)
-    with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
-        work = Path(name)
-        initramfs = new_initramfs(compiled(written(work)), work)
-        with shared.console.open("w", errors="replace") as log:
-            console = ProgramConsole(log, setup.limits, heard)
-            with processes_of(qemu_command(kernel, setup, initramfs), work) as process:
-                trouble = follow(process, console)
-    ending = Ending(console.booted_at is not None, trouble)
-    if not ending.booted:
-        raise CannotRun(why_not_booted(kernel, ending, Results(shared)))
-    report(kernel, shared)
-    verdict = render(kernel, ending, shared, begun)
-    keep(shared, verdict)
-    return verdict
+
+    def ending_of(shared: Shared) -> Ending:
+        with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
+            work = Path(name)
+            initramfs = new_initramfs(compiled(written(work)), work)
+            with shared.console.open("w", errors="replace") as log:
+                console = ProgramConsole(log, setup.limits, heard)
+                with processes_of(qemu_command(kernel, setup, initramfs), work) as process:
+                    trouble = follow(process, console)
+        ending = Ending(console.booted_at is not None, trouble)
+        if ending.booted:
+            report(kernel, shared)
+        return ending
+
+    return judged(kernel, directory, ending_of)
 
 
 def written(work: Path) -> Path:
@@ -128,10 +127,11 @@ def report(kernel: Kernel, shared: Shared) -> None:
             if test := in_program.get(name):
                 ran.add(test)
                 log.write(json.dumps(as_report(test, results.clauses[test], outcome, told, proven)) + "\n")
+        if "# Totals:" in "\n".join(results.console):
+            log.write(json.dumps({"$report_type": "SessionFinish", "exitstatus": 0}) + "\n")
+            shared.status.write_text("0\n")
     plan = [{"nodeid": test, "clauses": results.clauses[test]} for test in results.plan if test in ran]
     shared.plan.write_text("".join(json.dumps(entry) + "\n" for entry in plan))
-    if "# Totals:" in "\n".join(results.console):
-        shared.status.write_text("0\n")
 
 
 def outcomes(console: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:

@@ -16,6 +16,7 @@ import pytest
 from helpers.host import Subject
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.verdict import SUBJECT, TALLY
+from vm.console import Trouble
 from vm.results import Results
 from vm.shared import Shared
 from vm.splats import Splat
@@ -24,6 +25,7 @@ from vm.splats import Splat
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--replay", metavar="DIR", help="the results directory")
     parser.addoption("--trouble", default="", help="how the guest was lost, in a sentence")
+    parser.addoption("--excused", action="store_true", help="the trouble is no fault of the kernel's")
     parser.addoption("--begun", type=float, default=0.0, help="when the run began (time.monotonic)")
     parser.addoption("--kernel", default="", help="the kernel's name, for when it couldn't say itself")
 
@@ -49,6 +51,7 @@ class Replay:
         self.config = config
         self.results = results
         self.trouble = config.getoption("--trouble")
+        self.is_excused = config.getoption("--excused")
         self.splats = results.splats
 
     @pytest.hookimpl(tryfirst=True)
@@ -68,52 +71,76 @@ class Replay:
             hook.pytest_runtest_logreport(report=report)
             if report.when == "teardown":
                 hook.pytest_runtest_logfinish(nodeid=report.nodeid, location=report.location)
-        if self.lost_for_other_reasons:
-            raise KeyboardInterrupt(self.trouble)
+        if self.is_excused:
+            raise session.Interrupted(self.trouble)
         return True
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if exitstatus == pytest.ExitCode.INTERRUPTED and session.testsfailed:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if not self.results.reports and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = NOT_TESTED
 
-    @property
-    def lost_for_other_reasons(self) -> bool:
-        """Whether the guest was lost, but by no fault of the kernel's."""
-        return bool(self.trouble) and self.results.out_of_memory
-
     def reports(self) -> list[pytest.TestReport]:
         """All reports: the guest's own, and those that it couldn't make any more."""
-        found = [self.restored(data) for data in self.results.reports]
-        if self.trouble and not self.lost_for_other_reasons:
-            found += [self.lost(test) for test in self.results.running_at_the_end]
-            if not self.results.running_at_the_end:
-                found.append(self.lost("the guest"))
-        found += [not_run(test, self.trouble) for test in self.results.not_reached]
-        found += [complaint(splat) for splat in self.splats if not splat.tests]
-        return found
+        excused = set(self.results.crashed) if self.is_excused else set()
+        found = [self.restored(data) for data in self.results.reports if data["nodeid"] not in excused]
+        if self.trouble and not self.is_excused:
+            running = [test for test in self.results.running_at_the_end if test not in self.results.crashed]
+            found += [self.lost(test) for test in running or ["the guest"]]
+        unfinished = [*self.results.running_at_the_end, *excused] if self.is_excused else []
+        found += [not_run(test, self.trouble) for test in dict.fromkeys([*unfinished, *self.results.not_reached])]
+        found += self.complaints(found)
+        return [*found, *endings(found)]
 
     def restored(self, data: dict[str, Any]) -> pytest.TestReport:
         data = {name: value for name, value in data.items() if name != "node"}  # The worker is gone.
         if isinstance(data["longrepr"], list):
             data["longrepr"] = tuple(data["longrepr"])  # A reason to skip, that JSON made a list.
         report: pytest.TestReport = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
-        for splat in self.splats:
-            if report.when == "call" and report.nodeid in splat.tests:
-                report.outcome = "failed"
-                report.longrepr = report.longrepr or f"the kernel complained: {splat.title}"
-                report.sections.append(("kernel log", "\n".join(splat.lines)))
         return report
 
     def lost(self, test: str) -> pytest.TestReport:
         said = f"{self.trouble}, while this ran\n\nthe console's last lines:\n{self.results.last_words}"
         return new_report(test, "failed", said)
 
+    def complaints(self, reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
+        """Has each test fail during which the kernel complained; reports of those that have none to be failed in."""
+        further = []
+        by_test = {report.nodeid: report for report in reports if report.when == "call" or report.failed}
+        for splat in self.splats:
+            for test in splat.tests or ("kernel log",):
+                if test in by_test:
+                    fail(by_test[test], splat)
+                else:
+                    further.append(fail(new_report(test, "failed", None), splat))
+        return further
 
-def new_report(nodeid: str, outcome: Any, longrepr: Any) -> pytest.TestReport:
+
+def fail(report: pytest.TestReport, splat: Splat) -> pytest.TestReport:
+    """Has a report fail, whatever it was, and show the kernel's complaint."""
+    said = f"the kernel complained: {splat.title}"
+    if not report.failed:
+        report.outcome, report.longrepr = "failed", said
+        vars(report).pop("wasxfail", None)
+    elif report.longrepr is None:
+        report.longrepr = said
+    report.sections.append(("kernel log", "\n".join(splat.lines)))
+    return report
+
+
+def endings(reports: list[pytest.TestReport]) -> list[pytest.TestReport]:
+    """The last phase of each test that didn't come to it: without, pytest-html leaves a test out."""
+    ended = {report.nodeid for report in reports if report.when == "teardown"}
+    unended = dict.fromkeys(report.nodeid for report in reports if report.nodeid not in ended)
+    return [new_report(test, "passed", None, "teardown") for test in unended]
+
+
+def new_report(nodeid: str, outcome: Any, longrepr: Any, when: Any = "setup") -> pytest.TestReport:
     """A report that no test made itself. Setup is the phase in which a failure is an error, in every report."""
     location = (nodeid.split("::")[0], None, nodeid.partition("::")[2])
-    return pytest.TestReport(nodeid, location, {}, outcome, longrepr, "setup", start=time.time(), stop=time.time())
+    return pytest.TestReport(nodeid, location, {}, outcome, longrepr, when, start=time.time(), stop=time.time())
 
 
 def not_run(test: str, trouble: str) -> pytest.TestReport:
@@ -121,17 +148,12 @@ def not_run(test: str, trouble: str) -> pytest.TestReport:
     return new_report(test, "skipped", (test.split("::")[0], 0, reason))
 
 
-def complaint(splat: Splat) -> pytest.TestReport:
-    """A complaint that came while no test ran."""
-    report = new_report("kernel log", "failed", f"the kernel complained: {splat.title}")
-    report.sections.append(("kernel log", "\n".join(splat.lines)))
-    return report
-
-
-def command_line(shared: Shared, kernel: str, trouble: str, begun: float) -> list[str]:
+def command_line(shared: Shared, kernel: str, trouble: Trouble | None, begun: float) -> list[str]:
     """The arguments of the pytest that makes the reports."""
     plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "vm.replay"]
     command = ["--noconftest", "-q", "-n", "0", "--no-header", f"--replay={shared.directory}"]
     command += [word for plugin in plugins for word in ("-p", plugin)]
     command += [f"--html={shared.html}", "--self-contained-html", f"--junit-xml={shared.junit}"]
-    return [*command, f"--trouble={trouble}", f"--begun={begun}", f"--kernel={kernel}"]
+    if trouble:
+        command += [f"--trouble={trouble.says}"] + ["--excused"] * (not trouble.by_kernel)
+    return [*command, f"--begun={begun}", f"--kernel={kernel}"]

@@ -13,7 +13,12 @@ from vm.splats import Splat, splats
 
 #: What helpers/plugins/machine.py says when nothing can be asked.
 _NOT_TESTED = re.compile(r"pagemap-scan: not tested: (.*)")
-_OUT_OF_MEMORY = re.compile(r"Out of memory: Killed process|System is deadlocked on memory|oom-kill:")
+#: The whole guest's memory: a control group that is at its limit is a test's own doing.
+_OUT_OF_MEMORY = re.compile(r"\] (?:Kernel panic - not syncing: )?(?:Out of memory: |System is deadlocked on memory)")
+#: The phase that pytest-xdist gives to the report of a test in which its worker died.
+CRASHED = "???"
+#: What pytest says is wrong, before it says what of it was its last word.
+_COMPLAINT = re.compile(r"(?:E  +|ERROR:? |INTERNALERROR> (?=\w+(?:Error|Exception)\b)|.*: error: )(.*)")
 LAST_LINES = 40
 
 
@@ -33,6 +38,8 @@ class Results:
 
     shared: Shared
     reports: list[dict[str, Any]] = field(default_factory=list)
+    #: Whether pytest's session came to its end.
+    finished: bool = False
 
     def __post_init__(self) -> None:
         for line in _lines(self.shared.log):
@@ -40,8 +47,11 @@ class Results:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            if entry.get("$report_type") == "TestReport":
-                self.reports.append(entry)
+            match entry.get("$report_type"):
+                case "TestReport":
+                    self.reports.append(entry)
+                case "SessionFinish":
+                    self.finished = True
 
     @property
     def status(self) -> int | None:
@@ -58,6 +68,13 @@ class Results:
         """Why nothing could be asked, in the suite's own words."""
         found = _NOT_TESTED.search("\n".join(_lines(self.shared.output)))
         return found[1] if found else ""
+
+    @property
+    def complaint(self) -> str:
+        """What pytest said was wrong, when it couldn't run."""
+        said = [line for line in _lines(self.shared.output) if line.strip()]
+        found = [match[1] for line in said if (match := _COMPLAINT.match(line))]
+        return (found[:1] or said[-1:] or ["it doesn't say why"])[0]
 
     @cached_property
     def clauses(self) -> dict[str, tuple[str, ...]]:
@@ -87,7 +104,7 @@ class Results:
 
     @cached_property
     def _finished(self) -> set[str]:
-        return {report["nodeid"] for report in self.reports if report["when"] == "teardown"}
+        return {report["nodeid"] for report in self.reports if report["when"] in ("teardown", CRASHED)}
 
     @property
     def not_reached(self) -> list[str]:
@@ -98,6 +115,11 @@ class Results:
     def tests(self) -> list[Test]:
         """The tests that ended in some way."""
         return [_test(report) for report in self.reports if report["when"] == "call" or report["outcome"] != "passed"]
+
+    @property
+    def crashed(self) -> list[str]:
+        """The tests in which their workers died."""
+        return [report["nodeid"] for report in self.reports if report["when"] == CRASHED]
 
     @property
     def out_of_memory(self) -> bool:

@@ -6,15 +6,18 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from helpers.interface import build
 from vm import CannotRun, cache
+from vm.console import Trouble
 from vm.guest import CHECKOUT, Ending, Setup, boot, new_script
 from vm.kernels import Kernel
 from vm.replay import command_line
@@ -24,6 +27,10 @@ from vm.shared import Shared
 CONFORMS, DOES_NOT, NOT_ASKED = 0, 1, 125
 #: Above 127 ``git bisect run`` stops instead of going on: that is what a person who presses Ctrl-C wants.
 INTERRUPTED = 130
+#: A shell adds this to the signal that a program died of.
+DIED_OF_SIGNAL = 128
+#: Exit statuses of pytest, when it has no results.
+PYTEST_FAILED = {2: "couldn't collect the tests", 3: "failed", 4: "doesn't take its arguments", 5: "found no tests"}
 #: What is on the console when a kernel can't mount its root from the host.
 _NO_9P = ("unknown filesystem type '9p'", "9pnet_virtio: no channels", "VFS: Unable to mount root", "No such device")
 
@@ -115,28 +122,39 @@ def run(
     heard: Callable[[str], None] = lambda line: None,
 ) -> Verdict:
     """Runs the suite on a kernel; the reports and the verdict are in the directory. Raises CannotRun."""
+
+    def ending_of(shared: Shared) -> Ending:
+        build.ensure_built()
+        write_script(shared, pytest_command(shared, setup, arguments))
+        return boot(kernel, setup, shared, heard)
+
+    return judged(kernel, directory, ending_of)
+
+
+def judged(kernel: Kernel, directory: Path, ending_of: Callable[[Shared], Ending]) -> Verdict:
+    """Has a guest run with a results directory, and judges by what it left there. Raises CannotRun."""
+    begun = time.monotonic()
     shared = new_results(directory)
     try:
-        verdict = _run(kernel, setup, shared, arguments, heard)
+        ending = ending_of(shared)
+        if not ending.booted:
+            raise CannotRun(why_not_booted(kernel, ending, Results(shared)))
+        verdict = render(kernel, ending, shared, begun)
         keep(shared, verdict)
+        return verdict
     except OSError as error:
-        raise CannotRun(f"the results directory {directory} can't be written: {error.strerror}") from None
+        raise cannot_write(directory, error) from None
     except CannotRun as reason:
-        keep(shared, Verdict(NOT_ASKED, f"not tested: {reason}", kernel.release, kernel.origin))
+        with suppress(OSError):
+            keep(shared, Verdict(NOT_ASKED, f"not tested: {reason}", kernel.release, kernel.origin))
         raise
-    return verdict
 
 
-def _run(
-    kernel: Kernel, setup: Setup, shared: Shared, arguments: Sequence[str], heard: Callable[[str], None]
-) -> Verdict:
-    begun = time.monotonic()
-    build.ensure_built()
-    write_script(shared, pytest_command(shared, setup, arguments))
-    ending = boot(kernel, setup, shared, heard)
-    if not ending.booted:
-        raise CannotRun(why_not_booted(kernel, ending, Results(shared)))
-    return render(kernel, ending, shared, begun)
+def cannot_write(directory: Path, error: OSError) -> CannotRun:
+    """The reason in a sentence. Data that couldn't be written have no name, and are the directory's."""
+    if error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(directory.resolve()):
+        return CannotRun(f"the results directory {directory} can't be written: {error.strerror}")
+    return CannotRun(str(error))
 
 
 def keep(shared: Shared, verdict: Verdict) -> None:
@@ -152,8 +170,30 @@ def why_not_booted(kernel: Kernel, ending: Ending, results: Results) -> str:
             f"{kernel.name} can't mount the host's files: it has no 9p (CONFIG_9P_FS, CONFIG_NET_9P_VIRTIO), built in "
             "or as a module beside it; Debian's cloud flavour has none, its plain one has"
         )
-    trouble = ending.trouble or "the guest ended before its script began"
-    return f"{kernel.name} didn't boot: {trouble} (console: {results.shared.console})"
+    if results.out_of_memory:
+        return f"{kernel.name} didn't boot: its memory wasn't enough: give it more with --memory"
+    if ending.trouble:
+        return f"{kernel.name} didn't boot: {ending.trouble.says} (console: {results.shared.console})"
+    said = (text.splitlines() or ["nothing"])[-1].strip()
+    return f"{kernel.name} didn't boot: the guest ended before its script began, and said last: {said}"
+
+
+def lost(ending: Ending, results: Results) -> Trouble | None:
+    """What keeps the results from being whole; None when they are."""
+    status = results.status
+    if results.out_of_memory and (ending.trouble or results.crashed or not results.finished):
+        return Trouble("the guest ran out of memory: give it more with --memory", by_kernel=False)
+    if ending.trouble:
+        return ending.trouble
+    if status is None:
+        return Trouble("the guest ended without its results")
+    if status > DIED_OF_SIGNAL:
+        return Trouble(f"pytest was killed in the guest ({signal.Signals(status - DIED_OF_SIGNAL).name})")
+    if status in PYTEST_FAILED and not results.reports:
+        return Trouble(f"pytest {PYTEST_FAILED[status]} in the guest: {results.complaint}", by_kernel=False)
+    if not results.finished:
+        return Trouble("pytest ended in the guest before its session did")
+    return None
 
 
 def render(kernel: Kernel, ending: Ending, shared: Shared, begun: float) -> Verdict:
@@ -161,11 +201,7 @@ def render(kernel: Kernel, ending: Ending, shared: Shared, begun: float) -> Verd
     results = Results(shared)
     if results.reason_not_tested:
         raise CannotRun(f"{kernel.name}: {results.reason_not_tested}")
-    trouble = ending.trouble
-    if results.status is None and not trouble:
-        trouble = "the guest ended without its results"
-    if trouble and results.out_of_memory:
-        trouble = f"the guest ran out of memory: give --memory ({trouble})"
+    trouble = lost(ending, results)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *command_line(shared, kernel.release, trouble, begun)],
         cwd=CHECKOUT,
@@ -177,4 +213,6 @@ def render(kernel: Kernel, ending: Ending, shared: Shared, begun: float) -> Verd
     if not line:
         raise CannotRun(f"the reports couldn't be made: {done.stdout.strip()[-300:]}")
     status = done.returncode if done.returncode in (CONFORMS, DOES_NOT) else NOT_ASKED
+    if trouble and status == NOT_ASKED:
+        raise CannotRun(f"{kernel.name}: {trouble.says}")
     return Verdict(status, line, kernel.release, kernel.origin, time.monotonic() - begun)

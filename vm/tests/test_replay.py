@@ -1,0 +1,245 @@
+"""The reports and the verdict that the host makes of what a guest left behind, however it ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import xml.etree.ElementTree as xml
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from vm import CannotRun
+from vm.console import Trouble
+from vm.guest import Ending
+from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, judged
+from vm.shared import Shared
+from vm.tests import handwritten
+from vm.tests.handwritten import FILE, KERNEL, crash_of, reports_of
+
+PANIC = Trouble("the kernel panicked: sysrq triggered crash")
+WARNING = (
+    "------------[ cut here ]------------",
+    "WARNING: CPU: 0 PID: 7 at mm/mmap.c:1 exit_mmap+0x1/0x2",
+    "---[ end trace 0000000000000000 ]---",
+)
+
+
+def begins(test: str, process: int = 7) -> str:
+    return f"> start {process} {FILE}::{test}"
+
+
+def ends(process: int = 7) -> str:
+    return f"> end {process}"
+
+
+def verdict_of(shared: Shared, trouble: Trouble | None = None) -> Verdict:
+    """What comes of a run whose guest left this."""
+    files = {path: path.read_bytes() for path in shared.files() if path.exists()}
+
+    def written_again(shared: Shared) -> Ending:
+        for path, data in files.items():
+            path.write_bytes(data)
+        return Ending(True, trouble)
+
+    return judged(KERNEL, shared.directory, written_again)
+
+
+def kept(shared: Shared) -> Verdict:
+    """The verdict as it is beside the reports."""
+    return Verdict(**json.loads(shared.verdict.read_text()))
+
+
+def outcomes(shared: Shared) -> dict[str, str]:
+    """The tests of the JUnit report, with what stands below each."""
+    return {
+        case.attrib["name"]: ",".join(child.tag for child in case if child.tag not in ("properties", "system-out"))
+        for case in xml.parse(shared.junit).iter("testcase")
+    }
+
+
+def shown_of(shared: Shared, test: str) -> str:
+    """All that the HTML report says of a test."""
+    [blob] = re.findall(r'data-jsonblob="([^"]*)"', shared.html.read_text())
+    tests = json.loads(unescape(blob))["tests"]
+    return "\n".join(json.dumps(entry) for name, entry in tests.items() if test in name)
+
+
+def test_results_that_are_whole_give_the_verdict_of_the_guest(tmp_path: Path) -> None:
+    reports = [*reports_of("one"), *reports_of("two", "xfailed"), *reports_of("three", "skipped")]
+    shared = handwritten.write(tmp_path, ["one", "two", "three"], reports, [], status=0)
+    verdict = verdict_of(shared)
+    assert verdict.status == CONFORMS
+    assert verdict.line.startswith("pagemap-scan: conforms with known defects; kernel 6.99.1-test x86_64; 1 passed, ")
+    assert "1 xfailed, 1 skipped" in verdict.line
+    assert kept(shared) == verdict
+    assert outcomes(shared) == {"one": "", "two": "skipped", "three": "skipped"}
+
+
+def test_a_failure_in_the_guest_is_a_failure(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one", "failed"), [], status=1)
+    assert verdict_of(shared).status == DOES_NOT
+    assert outcomes(shared) == {"one": "failure"}
+
+
+@pytest.mark.parametrize("cut", [0, 60], ids=["whole-lines", "last-line-cut-off"])
+def test_a_panic_makes_the_running_test_an_error_and_the_rest_not_run(tmp_path: Path, cut: int) -> None:
+    console = [begins("one"), ends(), begins("two"), "sysrq: Trigger a crash", "Kernel panic - not syncing: sysrq"]
+    reports = [*reports_of("one"), *reports_of("two", phases=["setup"])]
+    shared = handwritten.write(tmp_path, ["one", "two", "three"], reports, console, finished=False, cut=cut)
+    verdict = verdict_of(shared, PANIC)
+    assert verdict.status == DOES_NOT
+    assert "does not conform; kernel 6.99.1-test x86_64; 1 passed, 1 failed, 0 xfailed, 1 skipped" in verdict.line
+    assert outcomes(shared) == {"one": "", "two": "error", "three": "skipped"}
+    assert "sysrq: Trigger a crash" in shown_of(shared, "test_a.py::two")
+    assert "not run: the kernel panicked: sysrq triggered crash" in shown_of(shared, "test_a.py::three")
+    assert kept(shared) == verdict
+
+
+def test_two_tests_that_ran_when_the_guest_was_lost_are_errors(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one", "two"], [], [begins("one", 7), begins("two", 8)], finished=False)
+    assert verdict_of(shared, Trouble("the guest hangs")).status == DOES_NOT
+    assert outcomes(shared) == {"one": "error", "two": "error"}
+
+
+def test_a_guest_that_is_lost_between_tests_is_an_error_of_its_own(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), [begins("one"), ends()], finished=False)
+    verdict = verdict_of(shared)
+    assert verdict.status == DOES_NOT
+    assert outcomes(shared)["two"] == "skipped"
+    assert "the guest ended without its results" in shown_of(shared, "the guest")
+
+
+@pytest.mark.parametrize("outcome", ["passed", "xfailed", "skipped"])
+def test_a_complaint_of_the_kernel_fails_the_test_during_which_it_came(tmp_path: Path, outcome: str) -> None:
+    console = [begins("one"), *WARNING, ends(), begins("two"), ends()]
+    reports = [*reports_of("one", outcome), *reports_of("two")]
+    shared = handwritten.write(tmp_path, ["one", "two"], reports, console, status=0)
+    assert verdict_of(shared).status == DOES_NOT
+    assert outcomes(shared) == {"one": "failure", "two": ""}
+    assert "the kernel complained: WARNING: CPU: 0 PID: 7 at mm/mmap.c:1" in shown_of(shared, "test_a.py::one")
+    assert "end trace" in shown_of(shared, "test_a.py::one")
+    assert '"result": "Failed"' in shown_of(shared, "test_a.py::one")
+
+
+def test_a_complaint_during_a_test_that_could_not_be_asked_fails_too(tmp_path: Path) -> None:
+    [setup, _, teardown] = reports_of("one")
+    setup |= {"outcome": "skipped", "longrepr": [FILE, 1, "Skipped: no pool"]}
+    shared = handwritten.write(tmp_path, ["one"], [setup, teardown], [begins("one"), *WARNING, ends()], status=0)
+    assert verdict_of(shared).status == DOES_NOT
+    assert "error" in outcomes(shared)["one"]
+
+
+def test_a_complaint_before_a_panic_is_shown_with_the_test(tmp_path: Path) -> None:
+    console = [begins("one"), *WARNING, *["a line"] * 100, "Kernel panic - not syncing: sysrq triggered crash"]
+    shared = handwritten.write(tmp_path, ["one"], [], console, finished=False)
+    assert verdict_of(shared, PANIC).status == DOES_NOT
+    assert "end trace" in shown_of(shared, "test_a.py::one")
+
+
+def test_a_complaint_between_tests_fails_the_run(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one"), [*WARNING, begins("one"), ends()], status=0)
+    assert verdict_of(shared).status == DOES_NOT
+    assert outcomes(shared)["one"] == ""
+    assert "exit_mmap" in shown_of(shared, "kernel log")
+
+
+OOM = "Out of memory: Killed process 7 (python) total-vm:1kB, anon-rss:1kB, file-rss:1kB, shmem-rss:1kB"
+
+
+@pytest.mark.parametrize("how", ["worker-killed", "pytest-killed", "guest-panics"])
+def test_a_guest_that_ran_out_of_memory_was_not_asked(tmp_path: Path, how: str) -> None:
+    console = [begins("one"), ends(), begins("two"), OOM]
+    reports, status, trouble = reports_of("one"), 1, None
+    match how:
+        case "worker-killed":
+            reports += crash_of("two")
+        case "pytest-killed":
+            status = 137
+        case "guest-panics":
+            status, trouble = None, Trouble("the kernel panicked: System is deadlocked on memory")
+    finished = how == "worker-killed"
+    shared = handwritten.write(tmp_path, ["one", "two", "three"], reports, console, status=status, finished=finished)
+    with pytest.raises(CannotRun, match=r"^6\.99\.1-test: the guest ran out of memory: give it more with --memory$"):
+        verdict_of(shared, trouble)
+    assert kept(shared).status == NOT_ASKED
+    assert outcomes(shared) == {"one": "", "two": "skipped", "three": "skipped"}
+
+
+def test_a_control_group_that_ran_out_of_memory_is_a_tests_own_affair(tmp_path: Path) -> None:
+    console = [begins("one"), f"Memory cgroup {OOM.replace('Out', 'out')}", ends()]
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one"), console, status=0)
+    assert verdict_of(shared).status == CONFORMS
+
+
+def test_a_run_past_its_time_is_not_a_failure_of_the_kernel(tmp_path: Path) -> None:
+    trouble = Trouble("the guest isn't done after 9 s", by_kernel=False)
+    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), [begins("two")], finished=False)
+    with pytest.raises(CannotRun, match=r"the guest isn't done after 9 s$"):
+        verdict_of(shared, trouble)
+    assert outcomes(shared) == {"one": "", "two": "skipped"}
+    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one", "failed"), [begins("two")], finished=False)
+    assert verdict_of(shared, trouble).status == DOES_NOT  # What was found is found.
+
+
+def test_a_worker_that_died_is_a_failure(tmp_path: Path) -> None:
+    reports = [*crash_of("one"), *reports_of("two")]
+    shared = handwritten.write(tmp_path, ["one", "two"], reports, [begins("one"), begins("two", 8), ends(8)], status=1)
+    assert verdict_of(shared).status == DOES_NOT
+    assert outcomes(shared)["two"] == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(137, "pytest was killed in the guest (SIGKILL)"), (1, "pytest ended in the guest before its session did")],
+)
+def test_a_pytest_that_died_makes_the_running_test_an_error(tmp_path: Path, status: int, said: str) -> None:
+    """pytest-timeout, without workers, ends the process with status 1."""
+    console = [begins("one"), ends(), begins("two")]
+    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), console, status=status, finished=False)
+    assert verdict_of(shared).status == DOES_NOT
+    assert said in shown_of(shared, "test_a.py::two")
+
+
+@pytest.mark.parametrize(
+    ("status", "printed", "said"),
+    [
+        (
+            4,
+            "usage: pytest\npytest: error: unrecognized arguments: --no\n",
+            "doesn't take .*: unrecognized arguments: --no",
+        ),
+        (
+            2,
+            "E   ImportError: no module\n=== 1 error ===\n",
+            "couldn't collect the tests in the guest: ImportError: no mod",
+        ),
+        (
+            3,
+            "INTERNALERROR> x\nINTERNALERROR> OSError: [Errno 5] broken\n",
+            r"failed in the guest: OSError: \[Errno 5\]",
+        ),
+        (5, "no tests ran in 0.1s\n", "found no tests in the guest: no tests ran"),
+    ],
+)
+def test_a_pytest_that_cannot_run_says_why(tmp_path: Path, status: int, printed: str, said: str) -> None:
+    shared = handwritten.write(tmp_path, [], [], [], status=status)
+    shared.output.write_text(printed)
+    with pytest.raises(CannotRun, match=f"^6.99.1-test: pytest {said}"):
+        verdict_of(shared)
+    assert kept(shared).status == NOT_ASKED
+
+
+def test_a_kernel_that_cannot_be_asked_says_why(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, [], [], [], status=5)
+    shared.output.write_text("pagemap-scan: not tested: this kernel has no PAGEMAP_SCAN\n")
+    with pytest.raises(CannotRun, match=r"^6\.99\.1-test: this kernel has no PAGEMAP_SCAN$"):
+        verdict_of(shared)
+
+
+def test_the_seconds_are_those_of_the_run(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one"), [], status=0)
+    begun = time.monotonic()
+    assert 0 < verdict_of(shared).seconds <= time.monotonic() - begun
