@@ -39,6 +39,7 @@ from helpers.operations import (
     Span,
     Target,
     Tracking,
+    Truncate,
     Unmap,
     Unregister,
     Usage,
@@ -344,6 +345,10 @@ class Kernel(Target):
             lib.native_punch_hole(self.files[op.file], op.span.start * self.sizes.page, self.length(op.span)),
             str(op),
         )
+
+    def truncate(self, op: Truncate) -> None:
+        for length in op.span:
+            os.ftruncate(self.files[op.file], length * self.sizes.page)
 
     # --- Processes --------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from helpers.operations import (
     Span,
     Target,
     Tracking,
+    Truncate,
     Unmap,
     Unregister,
     Write,
@@ -248,6 +249,9 @@ class Lab:
 
     def punch_hole(self, pages: Pages, file: str = "file") -> None:
         self.do(PunchHole(file, as_span(pages)))
+
+    def truncate(self, pages: Pages, file: str = "file") -> None:
+        self.do(Truncate(file, as_span(pages)))
 
     def clear_refs(self) -> None:
         self.do(ClearRefs())

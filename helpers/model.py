@@ -39,6 +39,7 @@ from helpers.operations import (
     Span,
     Target,
     Tracking,
+    Truncate,
     Unmap,
     Unregister,
     Usage,
@@ -470,6 +471,13 @@ class Model(Target):
         for page in self.pages_of_file(op.file, op.span):
             if not page.anonymous:
                 page.drop(keep_protection=False)
+                page.discarded = True
+
+    def truncate(self, op: Truncate) -> None:
+        """(code) Private copies go too. Protection stays, but that of hugetlb memory."""
+        for page in self.pages_of_file(op.file, op.span):
+            page.drop(keep_protection=not page.backing.is_hugetlb)
+            page.discarded = False
 
     # --- Processes --------------------------------------------------------------------------------------
 

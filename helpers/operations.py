@@ -280,6 +280,15 @@ class PunchHole(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Truncate(Operation):
+    """ftruncate(2) to the start of the span, and to its end again. The span counts pages of the file."""
+
+    verb: ClassVar[str] = "truncate"
+    file: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class ClearRefs(Operation):
     """Writes 4 to /proc/self/clear_refs: no page of the process is soft-dirty from now on, until it is written."""
 
@@ -393,6 +402,9 @@ class Target(ABC):
 
     @abstractmethod
     def punch_hole(self, op: PunchHole) -> None: ...
+
+    @abstractmethod
+    def truncate(self, op: Truncate) -> None: ...
 
     @abstractmethod
     def clear_refs(self, op: ClearRefs) -> None: ...

@@ -26,7 +26,19 @@ from helpers.model import (
     Refused,
     Space,
 )
-from helpers.operations import Advice, Advise, ClearRefs, Map, Move, PunchHole, Scan, ScanResult, Span, Unregister
+from helpers.operations import (
+    Advice,
+    Advise,
+    ClearRefs,
+    Map,
+    Move,
+    PunchHole,
+    Scan,
+    ScanResult,
+    Span,
+    Truncate,
+    Unregister,
+)
 
 #: The model itself plays the usual kernel, and one that has soft-dirty bits.
 FAITHFUL = ("faithful", "faithful-soft-dirty")
@@ -531,3 +543,13 @@ class SplittingSharedHugePagesProtectsAll(Model):
         super().split(space, unit)
         for number in unit.pages() if was_huge_of_file else ():
             space[number].protected = True
+
+
+@broken
+class TruncationUnprotects(Model):
+    """A page that was cut off a file is WRITTEN."""
+
+    def truncate(self, op: Truncate) -> None:
+        super().truncate(op)
+        for page in self.pages_of_file(op.file, op.span):
+            page.protected = False

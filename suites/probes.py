@@ -3,7 +3,7 @@
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.operations import Advice, At, Prot
+from helpers.operations import Advice, At, Backing, Prot
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -115,3 +115,31 @@ def merging_loses_soft_dirty(lab: Lab) -> None:
 def part_of_shmem_huge_page_is_a_hole(lab: Lab) -> None:
     lab.prepare(BY_NAME["shmem-thp"])
     lab.scan((3, 8), WP, mask=WRITTEN | Category.PRESENT)
+
+
+def empty_hugetlb_is_not_huge(lab: Lab) -> None:
+    lab.require("hugetlb")
+    lab.scan(lab.map((0, lab.huge), Backing.HUGETLB, shared=True))
+
+
+def part_of_empty_hugetlb_page_protects_all(lab: Lab) -> None:
+    """May hang a kernel with another defect: only for tests that may, too."""
+    lab.require("hugetlb")
+    lab.may_hang = True
+    span = lab.map((0, lab.huge), Backing.HUGETLB, shared=True)
+    lab.register(span)
+    lab.scan((3, 8), WP, returned=Category.WPALLOWED)
+    lab.scan(span, mask=Category.SWAPPED)
+
+
+def empty_entry_is_not_written(lab: Lab) -> None:
+    span = lab.map((0, 2))
+    lab.register(span)
+    lab.write(0)
+    lab.scan(span)
+
+
+def hole_is_not_written(lab: Lab) -> None:
+    span = lab.map((0, 2))
+    lab.register(span)
+    lab.scan(span)

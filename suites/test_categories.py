@@ -5,7 +5,7 @@ import pytest
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import Advice, Backing, Prot, Region, Tracking
+from helpers.operations import Advice, Backing, Prot, Region, Span, Tracking
 
 C = Category
 ALLOWED = C.WPALLOWED | C.WRITTEN
@@ -219,15 +219,84 @@ def test_mprotect_changes_no_category(lab: Lab, kind: Kind, prot: Prot) -> None:
 
 
 @pytest.mark.clause("hole-punch")
-@pytest.mark.parametrize("name", ["memfd-shared", "tmpfs-shared", "file-shared"])
+@pytest.mark.parametrize("name", ["memfd-shared", "tmpfs-shared", "file-shared", "hugetlb-memfd"])
 def test_a_page_punched_out_of_a_file_is_written(lab: Lab, name: str) -> None:
     kind = BY_NAME[name]
     span = lab.prepare(kind)
+    hole = (0, lab.huge) if kind.is_huge else (2, 4)
     lab.protect(span)
-    lab.punch_hole((2, 4))
-    assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(2, 4, C.WRITTEN),)
+    lab.punch_hole(hole)
+    assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(*hole, C.WRITTEN),)
     lab.read(span)
     lab.scan(span)
+
+
+@pytest.mark.clause("hole-punch")
+@pytest.mark.parametrize("name", ["memfd-shared", "hugetlb-memfd"])
+def test_a_written_page_stays_written_when_it_is_punched_out_of_its_file(lab: Lab, name: str) -> None:
+    kind = BY_NAME[name]
+    span = lab.prepare(kind)
+    lab.punch_hole((0, lab.huge) if kind.is_huge else (2, 4))
+    lab.scan(span)
+    assert [region[:2] for region in lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions] == [tuple(span)]
+
+
+@pytest.mark.clause("truncation")
+@pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
+@pytest.mark.parametrize(
+    "name", ["memfd-shared", "memfd-private", "memfd-private-copied", "tmpfs-shared", "file-shared", "hugetlb-memfd"]
+)
+def test_categories_after_truncation(lab: Lab, name: str, protected: bool) -> None:
+    kind = BY_NAME[name]
+    span = lab.prepare(kind)
+    if protected:
+        lab.protect(span)
+    lab.truncate((lab.huge if kind.is_huge else 3, span.end))
+    lab.scan(span)
+    lab.read(span)
+    lab.scan(span)
+
+
+#: Masks that the kernel has a shortcut for, and such that go the general way.
+SHORTCUTS = {
+    "shortcut": {"mask": C.WRITTEN, "returned": C.WRITTEN},
+    "general": {"mask": C.WRITTEN},
+    "anyof": {"anyof": C.WRITTEN | C.PFNZERO, "returned": C.WRITTEN},
+}
+
+
+@pytest.mark.clause("written-since-protected", "written-from-registration", "advice-dontneed")
+@pytest.mark.parametrize("masks", SHORTCUTS.values(), ids=SHORTCUTS)
+@pytest.mark.parametrize("place", ["entries", "no-table", "dropped-huge-page"])
+def test_empty_memory_is_written_until_it_is_protected(lab: Lab, place: str, masks: dict[str, C]) -> None:
+    if place == "dropped-huge-page":
+        span = lab.prepare(BY_NAME["thp"])
+        lab.protect(span)
+        lab.advise(span, Advice.DONTNEED)
+    else:
+        span = lab.map((0, 2 * lab.huge))
+        lab.advise(span, Advice.NOHUGEPAGE)
+        lab.register(span)
+    if place == "entries":  # A page that is there has a table, in which the others' entries are empty.
+        lab.write(4)
+        lab.protect(4)
+        span = Span(0, 4)
+    found = lab.scan(span, ScanFlag.WP_MATCHING, **masks).regions  # type: ignore[arg-type]
+    assert [region[:2] for region in found] == [tuple(span)]
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.read(span.start)
+    lab.write(span.start + 1)
+    found = lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions
+    assert found == (Region(span.start + 1, span.start + 2, C.WRITTEN),)
+
+
+@pytest.mark.clause("categories")
+@pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
+def test_empty_hugetlb_memory_is_huge(lab: Lab, shared: bool) -> None:
+    lab.require("hugetlb")
+    span = lab.map((0, lab.huge), Backing.HUGETLB, shared=shared)
+    lab.register(span)
+    assert lab.scan(span, mask=C.HUGE, returned=C.HUGE).regions == (Region(*span, C.HUGE),)
 
 
 @pytest.mark.clause("other-mappings")

@@ -236,3 +236,12 @@ def test_a_range_that_ends_inside_a_hugetlb_page_is_protected_up_to_it(lab: Lab,
     found = lab.scan((span.start, span.end - 3), WP, mask=WRITTEN)
     assert found.walk_end == span.start + lab.huge
     lab.scan(span)
+
+
+@pytest.mark.clause("walk-end", "hugetlb-partial")
+@pytest.mark.parametrize("name", ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"])
+def test_a_range_that_begins_inside_a_hugetlb_page_is_not_protected_behind_it(lab: Lab, name: str) -> None:
+    span = lab.prepare(BY_NAME[name])
+    found = lab.scan((span.start + 3, span.end), WP, mask=WRITTEN)
+    assert found.walk_end == span.start + 3
+    lab.scan(span)

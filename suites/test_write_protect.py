@@ -10,7 +10,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import ROOM, At, Backing, ReadPagemap, Region, Scan, Tracking
+from helpers.operations import ROOM, At, Backing, ReadPagemap, Region, Scan, Span, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -48,12 +48,13 @@ def test_only_what_matches_is_protected(lab: Lab, mask: Category) -> None:
 
 
 @pytest.mark.clause("protect-without-vec", "protect-reported")
+@pytest.mark.parametrize("vec_len", [None, 0], ids=["null", "empty"])
 @pytest.mark.parametrize("mask", [WRITTEN | C.PRESENT, WRITTEN | C.FILE], ids=["present", "file"])
-def test_only_what_matches_is_protected_without_vec(lab: Lab, mask: Category) -> None:
+def test_only_what_matches_is_protected_without_vec(lab: Lab, mask: Category, vec_len: int | None) -> None:
     lab.map((0, 4))
     lab.register((0, 4))
     lab.write((0, 2))
-    lab.scan((0, 4), WP, mask=mask, vec_len=None)
+    lab.scan((0, 4), WP, mask=mask, vec_len=vec_len)
     written = (2, 4) if C.PRESENT in mask else (0, 4)
     assert lab.scan((0, 4), mask=WRITTEN, returned=WRITTEN).regions == (Region(*written, WRITTEN),)
 
@@ -111,6 +112,24 @@ def test_an_aborted_scan_says_where_it_stopped(lab: Lab, flags: ScanFlag, regist
         lab.register((0, registered))
     found = lab.scan((0, 4), flags, mask=WRITTEN)
     assert (found.result, found.walk_end) == (-errno.EPERM, registered)
+
+
+@pytest.mark.kernel_only("doesn't look at walk_end, which is a test of its own")
+@pytest.mark.clause("abort")
+@pytest.mark.parametrize("vec_len", [None, ROOM], ids=["null", "vec"])
+def test_mappings_before_the_one_that_aborts_a_scan_are_protected_and_reported(lab: Lab, vec_len: int | None) -> None:
+    lab.map((0, 4))
+    lab.map((4, 8), Backing.MEMFD, shared=True)
+    lab.map((8, 12))
+    lab.write((0, 12))
+    lab.register((0, 8))
+    scan = Scan(Span(0, 12), WP | CHECK, mask=WRITTEN, returned=WRITTEN, vec_len=vec_len)
+    scan.run(lab.model)
+    found = lab.target.scan(scan)
+    assert found.result == -errno.EPERM
+    assert found.regions == ((Region(0, 8, WRITTEN),) if vec_len else ())
+    assert lab.scan((0, 8), mask=WRITTEN).regions == ()
+    lab.scan((0, 12))
 
 
 @pytest.mark.clause("check-wpasync", "gaps")
@@ -175,7 +194,8 @@ def test_queries_of_the_documents_and_of_users(lab: Lab, kind: Kind, query: str,
 
 
 @pytest.mark.clause("example-written", "resume")
-def test_wines_loop_on_walk_end_with_256_regions(lab: Lab) -> None:
+@pytest.mark.parametrize(("flags", "vec_len"), [(WP, 256), (WP | CHECK, 128)], ids=["wine", "gvisor"])
+def test_loops_on_walk_end_of_users(lab: Lab, flags: ScanFlag, vec_len: int) -> None:
     lab.map((0, 1200))
     lab.register((0, 1200))
     lab.protect((0, 1200))
@@ -183,7 +203,7 @@ def test_wines_loop_on_walk_end_with_256_regions(lab: Lab) -> None:
         lab.write(page)
     start, found = 0, 0
     while start < 1200:
-        result = lab.scan((start, 1200), WP, mask=WRITTEN, returned=WRITTEN, vec_len=256)
+        result = lab.scan((start, 1200), flags, mask=WRITTEN, returned=WRITTEN, vec_len=vec_len)
         found, start = found + result.result, int(result.walk_end or 0)
     assert found == 600
 
@@ -263,11 +283,24 @@ def test_a_vec_inside_the_scanned_range_is_written_memory(lab: Lab, flags: ScanF
 @pytest.mark.clause("hugetlb-hole")
 @pytest.mark.may_hang
 @pytest.mark.kernel_only("may hang a kernel with a known defect")
-def test_protecting_empty_hugetlb_memory_comes_to_an_end(lab: Lab) -> None:
+@pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
+def test_protecting_empty_hugetlb_memory_comes_to_an_end(lab: Lab, shared: bool) -> None:
+    lab.require("hugetlb")
+    span = lab.map((0, lab.huge), Backing.HUGETLB, shared=shared)
+    lab.register(span)
+    assert lab.target.scan(Scan(span, WP, returned=C.WPALLOWED)).regions == (Region(*span, C.WPALLOWED),)
+    assert lab.target.scan(Scan(span, mask=WRITTEN)).result == 0
+
+
+@pytest.mark.clause("hugetlb-hole", "hugetlb-partial", "protect-reported")
+@pytest.mark.may_hang
+@pytest.mark.kernel_only("may hang a kernel with a known defect")
+def test_protecting_a_part_of_an_empty_hugetlb_page_leaves_the_rest_alone(lab: Lab) -> None:
     lab.require("hugetlb")
     span = lab.map((0, lab.huge), Backing.HUGETLB, shared=True)
     lab.register(span)
-    assert lab.target.scan(Scan(span, WP, mask=WRITTEN)).result >= 0
+    lab.scan((3, 8), WP, returned=C.WPALLOWED)
+    assert lab.scan((8, lab.huge), mask=C.SWAPPED, returned=C.SWAPPED).regions == ()
 
 
 @pytest.mark.clause("guard-marker")

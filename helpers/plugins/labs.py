@@ -41,7 +41,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes many hours isn't part of a run that didn't ask for it."""
+    """What takes many hours isn't part of a run that didn't ask for it; what may end the run comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("may_hang") is not None)
     if config.getoption("exhaustive"):
         return
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])

@@ -410,6 +410,14 @@ static void punch_hole(const char *file, int64_t start, int64_t stop)
 	must(fallocate(file_of(file, MEMFD), mode, start * PAGE, (stop - start) * PAGE), "fallocate");
 }
 
+//@ truncate_file: map
+/* ftruncate(2) of a mapped file to a page, and to a later one again. */
+static void truncate_file(const char *file, int64_t start, int64_t stop)
+{
+	must(ftruncate(file_of(file, MEMFD), start * PAGE), "ftruncate");
+	must(ftruncate(file_of(file, MEMFD), stop * PAGE), "ftruncate");
+}
+
 //@ clear_refs: base
 /* Writes 4 to /proc/self/clear_refs. From here on, what is expected names the pages that are soft-dirty. */
 static void clear_refs(void)

@@ -48,6 +48,7 @@ from helpers.operations import (
     Span,
     Target,
     Tracking,
+    Truncate,
     Unmap,
     Unregister,
     Write,
@@ -274,6 +275,9 @@ class Printer(Target):
 
     def punch_hole(self, op: PunchHole) -> Any:
         return self.call("punch_hole", self.file(op.file), *_pages(op.span))
+
+    def truncate(self, op: Truncate) -> Any:
+        return self.call("truncate_file", f'"{op.file}"', *self.pages(op.span))
 
     def clear_refs(self, op: ClearRefs) -> Any:
         self.tells_soft_dirty = True
