@@ -203,6 +203,10 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
         found["guard regions"] = "the kernel has no MADV_GUARD_INSTALL: it came with Linux 6.13"
     if os.geteuid() != 0:
         found["root"] = "only root may: run as root"
+    if (fd := open_userfaultfd(FEATURES[Tracking.ACCESS])) < 0:
+        found["rwp"] = "the kernel has no UFFD_FEATURE_RWP: it came with Linux 7.3, and needs CONFIG_USERFAULTFD_RWP"
+    else:
+        os.close(fd)
     if not facts.soft_dirty:
         found["soft-dirty"] = "the kernel is built without CONFIG_MEM_SOFT_DIRTY: boot one that has it"
     return found

@@ -34,6 +34,7 @@ from helpers.operations import (
     ReadUsage,
     Region,
     Register,
+    RwProtect,
     Scan,
     ScanResult,
     Span,
@@ -100,6 +101,7 @@ HUGE_COUNTS = ("AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Huget
 FEATURES = {
     Tracking.SYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"],
     Tracking.ASYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"] | CONSTANTS["UFFD_FEATURE_WP_ASYNC"],
+    Tracking.ACCESS: CONSTANTS["UFFD_FEATURE_RWP"] | CONSTANTS["UFFD_FEATURE_RWP_ASYNC"],
 }
 
 
@@ -297,9 +299,10 @@ class Kernel(Target):
         return {"start": self.address(span.start), "len": self.length(span)}
 
     def register(self, op: Register) -> None:
+        mode = "RWP" if op.tracking is Tracking.ACCESS else "WP"
         arg = ffi.new(
             "struct uffdio_register *",
-            {"range": self.range_of(op.span), "mode": CONSTANTS["UFFDIO_REGISTER_MODE_WP"]},
+            {"range": self.range_of(op.span), "mode": CONSTANTS[f"UFFDIO_REGISTER_MODE_{mode}"]},
         )
         checked(lib.native_ioctl(self.userfaultfd(op.tracking), MACHINE["UFFDIO_REGISTER"], arg), str(op))
 
@@ -319,6 +322,11 @@ class Kernel(Target):
         if fd is None:
             raise SuiteError(f"{op}: nothing is registered")
         checked(lib.native_ioctl(fd, MACHINE["UFFDIO_WRITEPROTECT"], arg), str(op))
+
+    def rw_protect(self, op: RwProtect) -> None:
+        mode = CONSTANTS["UFFDIO_RWPROTECT_MODE_RWP"]
+        arg = ffi.new("struct uffdio_writeprotect *", {"range": self.range_of(op.span), "mode": mode})
+        checked(lib.native_ioctl(self.userfaultfd(Tracking.ACCESS), MACHINE["UFFDIO_RWPROTECT"], arg), str(op))
 
     # --- Access -----------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from helpers.operations import (
     ReadPagemap,
     ReadUsage,
     Register,
+    RwProtect,
     Scan,
     ScanResult,
     Span,
@@ -234,6 +235,9 @@ class Lab:
 
     def unprotect(self, pages: Pages) -> None:
         self.do(WriteProtect(as_span(pages), protect=False))
+
+    def rw_protect(self, pages: Pages) -> None:
+        self.do(RwProtect(as_span(pages)))
 
     def read(self, pages: Pages) -> None:
         self.do(Read(as_span(pages)))

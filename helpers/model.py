@@ -34,6 +34,7 @@ from helpers.operations import (
     ReadUsage,
     Region,
     Register,
+    RwProtect,
     Scan,
     ScanResult,
     Span,
@@ -66,6 +67,7 @@ PFNZERO = Category.PFNZERO.value
 HUGE = Category.HUGE.value
 SOFT_DIRTY = Category.SOFT_DIRTY.value
 GUARD = Category.GUARD.value
+ACCESSED = Category.ACCESSED.value
 WP_MATCHING = ScanFlag.WP_MATCHING.value
 CHECK_WPASYNC = ScanFlag.CHECK_WPASYNC.value
 
@@ -159,7 +161,8 @@ class Page:
         self.content = Content.NONE
         self.anonymous = False
         self.huge = self.backing.is_hugetlb
-        self.protected = self.protected and keep_protection
+        # userfaultfd.rst: what drops an entry drops the read-write protection with it.
+        self.protected = self.protected and keep_protection and self.tracking is not Tracking.ACCESS
         # userfaultfd.rst: unlike protection, soft-dirty information is lost when an entry is zapped.
         self.dirtied = False
 
@@ -347,6 +350,12 @@ class Model(Target):
         for page in self.pages(op.span):
             page.protected = op.protect
 
+    def rw_protect(self, op: RwProtect) -> None:
+        """userfaultfd.rst: only what is populated can be protected from reading and writing."""
+        self.split_at_borders(op.span)
+        for page in self.pages(op.span):
+            page.protected = page.content is not Content.NONE
+
     # --- Access -----------------------------------------------------------------------------------------
 
     def read(self, op: Read) -> None:
@@ -373,6 +382,10 @@ class Model(Target):
         page = self.memory[number]
         if page.content is Content.GUARD or page.prot is Prot.NONE or (write and page.prot is Prot.READ):
             raise Unspecified(f"an access to page {number} is a fault that nothing handles")
+        if page.tracking is Tracking.ACCESS and page.protected:
+            # (code) One entry maps a huge page, and is accessible again as a whole.
+            for part in self.pages(self.unit(number)) if page.huge else [page]:
+                part.protected = False
         if page.huge and page.backing.is_hugetlb:
             for neighbour in self.unit(number).pages():
                 self.populate(self.memory[neighbour], write)
@@ -464,6 +477,8 @@ class Model(Target):
         page.huge = False
         page.content = Content.SWAPPED if page.anonymous else Content.NONE
         page.dirtied = page.dirtied and page.anonymous  # userfaultfd.rst: lost when an entry is zapped.
+        if page.tracking is Tracking.ACCESS and not page.anonymous:
+            page.protected = False  # userfaultfd.rst: there are no markers of read-write protection.
         page.in_swap = not page.anonymous and page.backing is not Backing.FILE
 
     def punch_hole(self, op: PunchHole) -> None:
@@ -551,6 +566,8 @@ class Model(Target):
             found |= SOFT_DIRTY
         if page.content is Content.GUARD:
             found |= GUARD
+        if page.tracking is Tracking.ACCESS and page.content is not Content.NONE and not page.protected:
+            found |= ACCESSED  # pagemap.rst: accessed since protected; (code) or never protected.
         return found & self.known
 
     def is_soft_dirty(self, page: Page) -> bool:
@@ -558,8 +575,8 @@ class Model(Target):
         return self.facts.soft_dirty and (page.is_new or page.dirtied)
 
     def is_written(self, page: Page) -> bool:
-        if page.protected:
-            return False
+        if page.protected or page.tracking is Tracking.ACCESS:
+            return False  # pagemap.rst: WRITTEN is only said of what is registered in mode WP.
         if page.content is Content.NONE and page.backing.is_hugetlb:
             return page.discarded  # (code) An empty hugetlb entry is only HUGE.
         return page.tracking is not Tracking.NONE or not self.facts.written_needs_registration

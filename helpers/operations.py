@@ -100,11 +100,12 @@ class Prot(enum.Enum):
 
 
 class Tracking(enum.Enum):
-    """How a range is registered with userfaultfd for write protection."""
+    """How a range is registered with userfaultfd: for write protection, or for read-write protection."""
 
     NONE = "not registered"
     ASYNC = "registered with WP_ASYNC"
     SYNC = "registered without WP_ASYNC"
+    ACCESS = "registered for read-write protection, with RWP_ASYNC"
 
 
 class Advice(enum.Enum):
@@ -206,7 +207,7 @@ class Advise(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Register(Operation):
-    """UFFDIO_REGISTER in mode WP. The userfaultfd has WP_ASYNC, or hasn't (``tracking``)."""
+    """UFFDIO_REGISTER in mode WP, or RWP. The userfaultfd has WP_ASYNC, or hasn't (``tracking``)."""
 
     verb: ClassVar[str] = "register"
     span: Span
@@ -235,6 +236,14 @@ class WriteProtect(Operation):
     verb: ClassVar[str] = "write_protect"
     span: Span
     protect: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RwProtect(Operation):
+    """UFFDIO_RWPROTECT in mode RWP: the pages that are there can't be accessed without that being recorded."""
+
+    verb: ClassVar[str] = "rw_protect"
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +396,9 @@ class Target(ABC):
 
     @abstractmethod
     def write_protect(self, op: WriteProtect) -> None: ...
+
+    @abstractmethod
+    def rw_protect(self, op: RwProtect) -> None: ...
 
     @abstractmethod
     def read(self, op: Read) -> None: ...

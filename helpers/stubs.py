@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from helpers.interface.uapi import Category, PagemapBit
 from helpers.model import (
+    ACCESSED,
     CHECK_WPASYNC,
     FILE,
     GUARD,
@@ -33,19 +34,22 @@ from helpers.operations import (
     Map,
     Move,
     PunchHole,
+    Read,
     Scan,
     ScanResult,
     Span,
+    Tracking,
     Truncate,
     Unregister,
 )
 
-#: The model itself plays the usual kernel, and one that has soft-dirty bits.
-FAITHFUL = ("faithful", "faithful-soft-dirty")
+#: The model itself plays the usual kernel, one that has soft-dirty bits, one that has read-write protection.
+FAITHFUL = ("faithful", "faithful-soft-dirty", "faithful-rwp")
 STUBS: dict[str, Callable[[Facts], Model]] = dict.fromkeys(FAITHFUL, Model)
 _SOFT_DIRTY = Facts(soft_dirty=True)
+_RWP = Facts(known=Category(0x3FF), written_needs_registration=True)
 #: What there is in a kernel that a stub plays, where it isn't the usual one.
-FACTS = {"faithful-soft-dirty": _SOFT_DIRTY}
+FACTS = {"faithful-soft-dirty": _SOFT_DIRTY, "faithful-rwp": _RWP}
 
 
 def facts_of(stub: str) -> Facts:
@@ -66,6 +70,12 @@ def broken(stub: type[Model]) -> type[Model]:
 def broken_with_soft_dirty(stub: type[Model]) -> type[Model]:
     """The same of a stub that plays a kernel with soft-dirty bits."""
     FACTS[_name_of(stub)] = _SOFT_DIRTY
+    return broken(stub)
+
+
+def broken_with_rwp(stub: type[Model]) -> type[Model]:
+    """The same of a stub that plays a kernel with read-write protection."""
+    FACTS[_name_of(stub)] = _RWP
     return broken(stub)
 
 
@@ -552,4 +562,52 @@ class TruncationUnprotects(Model):
     def truncate(self, op: Truncate) -> None:
         super().truncate(op)
         for page in self.pages_of_file(op.file, op.span):
+            page.protected = False
+
+
+@broken_with_rwp
+class ProtectedIsAccessed(Model):
+    """ACCESSED is said of protected pages."""
+
+    def categories(self, page: Page) -> int:
+        told = super().categories(page)
+        return told | ACCESSED if page.tracking is Tracking.ACCESS else told
+
+
+@broken_with_rwp
+class OnlyWritesAreAccesses(Model):
+    """A read isn't recorded."""
+
+    def read(self, op: Read) -> None:
+        was = [page.protected for page in self.pages(op.span)]
+        super().read(op)
+        for page, protected in zip(self.pages(op.span), was, strict=True):
+            page.protected = page.protected or (protected and page.tracking is Tracking.ACCESS)
+
+
+@broken_with_rwp
+class AccessedIsWritten(Model):
+    """WRITTEN is said of memory that is registered for read-write protection."""
+
+    def categories(self, page: Page) -> int:
+        told = super().categories(page)
+        return told | WRITTEN if told & ACCESSED else told
+
+
+@broken_with_rwp
+class HolesAreAccessed(Model):
+    """ACCESSED is said of what isn't there."""
+
+    def categories(self, page: Page) -> int:
+        told = super().categories(page)
+        return told | ACCESSED if page.tracking is Tracking.ACCESS and not page.protected else told
+
+
+@broken_with_rwp
+class SwapLosesReadWriteProtection(Model):
+    """A page that went to swap is ACCESSED."""
+
+    def reclaim(self, page: Page) -> None:
+        super().reclaim(page)
+        if page.tracking is Tracking.ACCESS:
             page.protected = False

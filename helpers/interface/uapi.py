@@ -69,8 +69,12 @@ CONSTANTS: dict[str, int] = {
     "UFFD_FEATURE_WP_HUGETLBFS_SHMEM": 1 << 12,
     "UFFD_FEATURE_WP_UNPOPULATED": 1 << 13,
     "UFFD_FEATURE_WP_ASYNC": 1 << 15,
+    "UFFD_FEATURE_RWP": 1 << 17,
+    "UFFD_FEATURE_RWP_ASYNC": 1 << 18,
     "UFFDIO_REGISTER_MODE_WP": 1 << 1,
+    "UFFDIO_REGISTER_MODE_RWP": 1 << 3,
     "UFFDIO_WRITEPROTECT_MODE_WP": 1 << 0,
+    "UFFDIO_RWPROTECT_MODE_RWP": 1 << 0,
 }
 
 #: Values that differ between architectures: the machine's headers say, or else this expression.
@@ -81,6 +85,8 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "UFFDIO_REGISTER": "_IOWR(0xAA, 0x00, struct uffdio_register)",
     "UFFDIO_UNREGISTER": "_IOR(0xAA, 0x01, struct uffdio_range)",
     "UFFDIO_WRITEPROTECT": "_IOWR(0xAA, 0x06, struct uffdio_writeprotect)",
+    # Its own structure, uffdio_rwprotect, has the same fields.
+    "UFFDIO_RWPROTECT": "_IOWR(0xAA, 0x09, struct uffdio_writeprotect)",
     "__NR_userfaultfd": None,
     "__NR_ioctl": None,
     "MAP_SHARED": None,

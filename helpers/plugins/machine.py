@@ -11,6 +11,7 @@ import pytest
 
 from helpers.host import CannotTest, Host, find_host, find_sizes
 from helpers.interface.native import lib
+from helpers.interface.uapi import Category
 from helpers.machine import Machine
 from helpers.stubs import facts_of
 
@@ -36,7 +37,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("stub"):
         facts = facts_of(config.getoption("stub"))
-        missing = {} if facts.soft_dirty else {"soft-dirty": "the stub kernel has none"}
+        has = {"soft-dirty": facts.soft_dirty, "rwp": Category.ACCESSED in facts.known}
+        missing = {need: "the stub kernel has none" for need, there_is in has.items() if not there_is}
         config.stash[HOST] = Host(find_sizes(), facts, missing)
         return
     if not asks_the_kernel(config):

@@ -305,10 +305,13 @@ struct uffdio_writeprotect {
 	uint64_t mode;
 };
 
-enum tracking { SYNC, ASYNC, UNTRACKED };
-static int userfaultfds[] = { -1, -1 };
+enum tracking { SYNC, ASYNC, ACCESS, UNTRACKED };
+static int userfaultfds[] = { -1, -1, -1 };
 
-/* A userfaultfd for write protection of all kinds of memory, with or without UFFD_FEATURE_WP_ASYNC. */
+/*
+ * A userfaultfd for write protection of all kinds of memory, with or without UFFD_FEATURE_WP_ASYNC; or, for
+ * ACCESS, one for asynchronous read-write protection.
+ */
 static int userfaultfd(enum tracking tracking)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -318,18 +321,20 @@ static int userfaultfd(enum tracking tracking)
 		return *fd;
 	api.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED |
 		       (tracking == ASYNC ? UFFD_FEATURE_WP_ASYNC : 0);
+	if (tracking == ACCESS)
+		api.features = UFFD_FEATURE_RWP | UFFD_FEATURE_RWP_ASYNC;
 	*fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), "userfaultfd");
-	must(ioctl(*fd, UFFDIO_API, &api), "UFFDIO_API with WP_ASYNC");
+	must(ioctl(*fd, UFFDIO_API, &api), tracking == ACCESS ? "UFFDIO_API with RWP_ASYNC" : "UFFDIO_API with WP_ASYNC");
 	return *fd;
 }
 
 //@ track: userfaultfd
-/* UFFDIO_REGISTER in mode WP. */
+/* UFFDIO_REGISTER in mode WP, or RWP. */
 static void track(int64_t start, int64_t stop, enum tracking tracking)
 {
 	struct uffdio_register range = {
 		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
-		.mode = UFFDIO_REGISTER_MODE_WP,
+		.mode = tracking == ACCESS ? UFFDIO_REGISTER_MODE_RWP : UFFDIO_REGISTER_MODE_WP,
 	};
 
 	must(ioctl(userfaultfd(tracking), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
@@ -347,7 +352,7 @@ static void untrack(int64_t start, int64_t stop)
 //@ close_userfaultfd: userfaultfd
 static void close_userfaultfd(void)
 {
-	for (int index = 0; index < 2; index++) {
+	for (int index = 0; index < 3; index++) {
 		if (userfaultfds[index] >= 0)
 			close(userfaultfds[index]);
 		userfaultfds[index] = -1;
@@ -364,6 +369,18 @@ static void write_protect(int64_t start, int64_t stop, int protect)
 	};
 
 	must(ioctl(userfaultfd(ASYNC), UFFDIO_WRITEPROTECT, &range), "UFFDIO_WRITEPROTECT");
+}
+
+//@ rw_protect: userfaultfd
+/* UFFDIO_RWPROTECT in mode RWP. */
+static void rw_protect(int64_t start, int64_t stop)
+{
+	struct uffdio_writeprotect range = {
+		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
+		.mode = UFFDIO_RWPROTECT_MODE_RWP,
+	};
+
+	must(ioctl(userfaultfd(ACCESS), UFFDIO_RWPROTECT, &range), "UFFDIO_RWPROTECT");
 }
 
 //@ read_pages: base

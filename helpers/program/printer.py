@@ -43,11 +43,11 @@ from helpers.operations import (
     ReadUsage,
     Region,
     Register,
+    RwProtect,
     Scan,
     ScanResult,
     Span,
     Target,
-    Tracking,
     Truncate,
     Unmap,
     Unregister,
@@ -178,7 +178,7 @@ def folded(regions: tuple[Region, ...]) -> list[tuple[Region, int, int]]:
 
 
 _PROTS = {Prot.NONE: "PROT_NONE", Prot.READ: "PROT_READ", Prot.WRITE: "PROT_READ | PROT_WRITE"}
-_TRACKINGS = {Tracking.NONE: "UNTRACKED", Tracking.ASYNC: "ASYNC", Tracking.SYNC: "SYNC"}
+_TRACKINGS = {told: "UNTRACKED" if told is Tracking.NONE else told.name for told in Tracking}
 
 
 def tracking_of(told: Tracking) -> Term:
@@ -260,6 +260,9 @@ class Printer(Target):
 
     def write_protect(self, op: WriteProtect) -> Any:
         return self.call("write_protect", *_pages(op.span), expression(int(op.protect), "int", "protect"))
+
+    def rw_protect(self, op: RwProtect) -> Any:
+        return self.call("rw_protect", *_pages(op.span))
 
     def read(self, op: Read) -> Any:
         return self.call("read_pages", *_pages(op.span))

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 #: The quickest first: the run ends at the first failure.
 FILES = [
     f"suites/test_{topic}.py"
-    for topic in ("soft_dirty", "errors", "witness", "write_protect", "truncation", "categories", "masks")
+    for topic in (
+        *("soft_dirty", "read_write_protection", "errors", "witness", "write_protect", "truncation"),
+        *("categories", "masks"),
+    )
 ]
 BROKEN = sorted(set(STUBS) - set(FAITHFUL))
 
