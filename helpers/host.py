@@ -16,6 +16,9 @@ from helpers.model import Facts
 from helpers.operations import Advice, Advise, Map, ReadPagemap, Span, Tracking, Write
 
 THP = Path("/sys/kernel/mm/transparent_hugepage")
+KSM = Path("/sys/kernel/mm/ksm")
+#: Where a PMD entry maps less: what a PUD entry maps on most machines.
+GIGANTIC = 1 << 30
 _ONE = Span(0, 1)
 #: File systems that keep their pages elsewhere, or not in the page cache in the usual way (statfs(2) magic).
 _NOT_REAL = {"tmpfs", "ramfs", "overlay", "9p", "proc", "sysfs", "devtmpfs", "squashfs", "fuse", "virtiofs"}
@@ -160,6 +163,23 @@ def hugetlb_pool(sizes: Sizes) -> Path:
     return Path(f"/sys/kernel/mm/hugepages/hugepages-{sizes.huge_page // 1024}kB")
 
 
+def _fails_memory(sizes: Sizes) -> bool:
+    """Whether the kernel lets frames fail on demand: MADV_HWPOISON of nothing is no error."""
+    kernel = Kernel(sizes)
+    try:
+        kernel.map(Map(_ONE))
+        return bool(lib.native_madvise(kernel.address(0), 0, MACHINE["MADV_HWPOISON"]) == 0)
+    finally:
+        kernel.close()
+
+
+def _is_running_ksm() -> bool:
+    try:
+        return (KSM / "run").read_text().strip() == "1"
+    except OSError:
+        return False
+
+
 def hugetlb_pages(sizes: Sizes) -> int:
     """How many pages the pool has."""
     try:
@@ -195,6 +215,12 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
         found["hugetlb"] = (
             f"fewer than {HUGETLB_PAGES_NEEDED} hugetlb pages: {setup} raise {hugetlb_pool(sizes)}/nr_hugepages"
         )
+    if not hugetlb_pages(Sizes(sizes.page, GIGANTIC)):
+        found["hugetlb 1 GiB"] = "no hugetlb page of 1 GiB: boot with hugepagesz=1G hugepages=1"
+    if not _is_running_ksm() or os.geteuid() != 0:
+        found["ksm"] = "KSM isn't running, or root isn't asking: in a virtual machine, give --dangerous as root"
+    if not _fails_memory(sizes) or os.geteuid() != 0:
+        found["memory failure"] = "only root may let memory fail, where the kernel has CONFIG_MEMORY_FAILURE"
     if sizes.disk is None:
         found["disk"] = "no writable directory on a real file system: name one with --scratch=DIR"
     if sizes.tmpfs is None:

@@ -271,6 +271,8 @@ class Kernel(Target):
         self.madvise(op)
         if op.advice is Advice.PAGEOUT:
             self.wait_until_reclaimed(op)
+        elif op.advice is Advice.MERGEABLE:
+            self.wait_until_merged(op)
 
     def madvise(self, op: Advise) -> None:
         advice = MACHINE[f"MADV_{op.advice.name}"]
@@ -283,6 +285,14 @@ class Kernel(Target):
             if time.monotonic() > deadline:
                 raise SuiteError(f"{op}: pages are still mapped after {RECLAIM_LIMIT:.0f} s")
             self.madvise(op)
+
+    def wait_until_merged(self, op: Advise) -> None:
+        """Until KSM, whose thread comes by when it likes, has put one frame behind all pages."""
+        deadline = time.monotonic() + RECLAIM_LIMIT
+        pagemap, first = self.pagemaps["self"], self.address(op.span.start)
+        while len(set(procfs.frames(pagemap, first, len_of(op.span), self.sizes.page))) > 1:
+            if time.monotonic() > deadline:
+                raise SuiteError(f"{op}: pages aren't merged after {RECLAIM_LIMIT:.0f} s")
 
     def present_pages(self, span: Span) -> int:
         return sum(PagemapBit.PRESENT in bits for bits in self.read_pagemap(ReadPagemap(span)))

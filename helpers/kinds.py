@@ -187,4 +187,12 @@ KINDS: tuple[Kind, ...] = (
     ),
 )
 
-BY_NAME = {kind.name: kind for kind in KINDS}
+#: Not one of KINDS: merging takes a while, and says little that anonymous memory doesn't.
+MERGED = Kind(
+    "anon-merged",
+    "anonymous private memory that KSM has merged",
+    populate=(*_SMALL_WRITE, "mergeable"),
+    needs=("ksm",),
+)
+
+BY_NAME = {kind.name: kind for kind in (*KINDS, MERGED)}

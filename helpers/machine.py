@@ -76,8 +76,10 @@ def format_swap(path: Path, size: int, page_size: int) -> None:
 class Machine:
     """The machine's settings, changed for a run. Use as a context manager; leaving it puts everything back."""
 
-    def __init__(self, workers: int, sizes: Sizes, journal: Path = JOURNAL) -> None:
+    def __init__(self, workers: int, sizes: Sizes, journal: Path = JOURNAL, is_alone: bool = False) -> None:
+        """``is_alone``: nobody else's memory is on the machine, and KSM would be done with ours at once."""
         self.workers = workers
+        self.is_alone = is_alone
         self.sizes = sizes
         self.journal = journal
         self._notes: TextIO | None = None
@@ -100,6 +102,8 @@ class Machine:
         self.allow_huge_pages()
         self.fill_hugetlb_pool()
         self.provide_swap()
+        if self.is_alone:
+            self.run_ksm()
 
     # --- The journal ------------------------------------------------------------------------------------
 
@@ -184,6 +188,12 @@ class Machine:
         with suppress(FileNotFoundError):
             now = int(pool.read_text())
             self.change(pool, str(now + self.workers * host.HUGETLB_PAGES_NEEDED), str(now))
+
+    def run_ksm(self) -> None:
+        run = host.KSM / "run"
+        with suppress(OSError):
+            if (now := run.read_text().strip()) != "1":
+                self.change(run, "1", now)
 
     def provide_swap(self) -> None:
         if host.free_swap() >= self.workers * host.SWAP_NEEDED:

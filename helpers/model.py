@@ -109,6 +109,7 @@ class Content(enum.Enum):
     ZERO = "the zero page"
     SWAPPED = "in swap"
     GUARD = "a guard region"
+    POISONED = "lost with its frame"
 
 
 @dataclass(slots=True)
@@ -380,7 +381,8 @@ class Model(Target):
     def fault_in(self, number: int, write: bool) -> None:
         """A page is loaded from or stored to by a process that may."""
         page = self.memory[number]
-        if page.content is Content.GUARD or page.prot is Prot.NONE or (write and page.prot is Prot.READ):
+        unusable = page.content in (Content.GUARD, Content.POISONED) or page.prot is Prot.NONE
+        if unusable or (write and page.prot is Prot.READ):
             raise Unspecified(f"an access to page {number} is a fault that nothing handles")
         if page.tracking is Tracking.ACCESS and page.protected:
             # (code) One entry maps a huge page, and is accessible again as a whole.
@@ -467,6 +469,10 @@ class Model(Target):
                     page.content, page.protected = Content.NONE, False
             case Advice.FREE if page.content is Content.SWAPPED:
                 page.drop(keep_protection=False)  # (code) There is no reason to keep what is in swap.
+            case Advice.HWPOISON:
+                # (code) An entry of its own stands for the page that was lost: not present, and not protected.
+                page.drop(keep_protection=False)
+                page.content = Content.POISONED
             case _:
                 pass
 
@@ -585,7 +591,7 @@ class Model(Target):
         """(code) SWAPPED is said of every entry that isn't present: swap, a guard, a marker of protection."""
         if page.content is Content.NONE:
             return page.protected
-        return page.content in (Content.SWAPPED, Content.GUARD)
+        return page.content in (Content.SWAPPED, Content.GUARD, Content.POISONED)
 
     def is_selected(self, categories: int, argument: Argument) -> bool:
         """linux/fs.h, struct pm_scan_arg: category_inverted, category_mask, category_anyof_mask."""

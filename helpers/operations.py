@@ -120,6 +120,8 @@ class Advice(enum.Enum):
     COLLAPSE = "huge pages now"
     GUARD_INSTALL = "a guard region begins"
     GUARD_REMOVE = "a guard region ends"
+    MERGEABLE = "equal pages become one"
+    HWPOISON = "the pages' frames fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class Protection(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Advise(Operation):
-    """madvise(2). PAGEOUT is repeated until the pages are gone: the kernel may decline for a moment."""
+    """madvise(2). PAGEOUT is repeated until the pages are gone, MERGEABLE waited for until all are one."""
 
     verb: ClassVar[str] = "advise"
     span: Span

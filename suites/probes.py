@@ -143,3 +143,20 @@ def hole_is_not_written(lab: Lab) -> None:
     span = lab.map((0, 2))
     lab.register(span)
     lab.scan(span)
+
+
+def merging_unprotects(lab: Lab) -> None:
+    lab.require("ksm")
+    span = lab.prepare(BY_NAME["anon"])
+    lab.protect(span)
+    lab.advise(span, Advice.MERGEABLE)
+    lab.scan(span)
+
+
+def merging_loses_soft_dirty_bit(lab: Lab) -> None:
+    lab.require("soft-dirty", "ksm")
+    span = lab.prepare(BY_NAME["anon"])
+    lab.clear_refs()
+    lab.write(span)
+    lab.advise(span, Advice.MERGEABLE)
+    lab.scan(span)

@@ -139,7 +139,7 @@ def _can(kind: Kind, advice: Advice) -> bool:
             return not kind.backing.is_hugetlb and "zero" not in kind.name and kind.name != "shmem-thp"
         case Advice.COLD | Advice.GUARD_REMOVE:
             return not kind.backing.is_hugetlb
-        case Advice.COLLAPSE | Advice.HUGEPAGE:
+        case Advice.COLLAPSE | Advice.HUGEPAGE | Advice.MERGEABLE | Advice.HWPOISON:
             return False
     return True
 

@@ -53,6 +53,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what can't be asked in this way, with how it can."""
     if item.get_closest_marker("may_hang") and not item.config.getoption("dangerous"):
         pytest.skip("may hang or kill a kernel with a known defect: give --dangerous, best in a virtual machine")
+    if item.get_closest_marker("harms") and not item.config.getoption("dangerous"):
+        pytest.skip("does the machine lasting harm: give --dangerous, in a virtual machine")
     if item.get_closest_marker("kernel_only") and item.config.getoption("stub"):
         pytest.skip("asks for more than a stub kernel has: run on a kernel")
 

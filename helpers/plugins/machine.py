@@ -37,7 +37,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("stub"):
         facts = facts_of(config.getoption("stub"))
-        has = {"soft-dirty": facts.soft_dirty, "rwp": Category.ACCESSED in facts.known}
+        has = {"soft-dirty": facts.soft_dirty, "rwp": Category.ACCESSED in facts.known, "ksm": False}
         missing = {need: "the stub kernel has none" for need, there_is in has.items() if not there_is}
         config.stash[HOST] = Host(find_sizes(), facts, missing)
         return
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(signal.SIGHUP, _interrupt)
             if os.geteuid() == 0 and not config.getoption("no_machine_setup"):
                 workers = config.getoption("numprocesses", None) or 1
-                machine = Machine(workers, find_sizes(scratch))
+                machine = Machine(workers, find_sizes(scratch), is_alone=config.getoption("dangerous"))
                 machine.__enter__()
                 config.add_cleanup(machine.put_back)
         config.stash[HOST] = find_host(scratch)

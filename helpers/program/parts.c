@@ -259,6 +259,18 @@ static int any_present(int64_t start, int64_t stop)
 	return present;
 }
 
+/* Whether KSM has put one frame behind all pages. */
+static int are_one(int64_t start, int64_t stop)
+{
+	const uint64_t frame = (1ULL << 55) - 1;
+	uint64_t *found = entries(start, stop);
+
+	for (int64_t page = 1; page < stop - start; page++)
+		if ((found[page] & frame) != (found[0] & frame))
+			return 0;
+	return found[0] & frame;
+}
+
 static int there_is_swap(void)
 {
 	char line[128];
@@ -272,7 +284,7 @@ static int there_is_swap(void)
 	return free_swap > 1024;
 }
 
-/* madvise(2). MADV_PAGEOUT is repeated until the pages are gone: the kernel may decline for a moment. */
+/* madvise(2). MADV_PAGEOUT is repeated until the pages are gone, MADV_MERGEABLE waited for until all are one. */
 static void advise(int64_t start, int64_t stop, int advice)
 {
 	time_t limit = time(NULL) + 30;
@@ -282,8 +294,9 @@ static void advise(int64_t start, int64_t stop, int advice)
 	do {
 		must(madvise(at(start), (stop - start) * PAGE, advice), "madvise");
 		if (time(NULL) > limit)
-			end(CANNOT_ASK, "can't be asked here: pages are still mapped after MADV_PAGEOUT");
-	} while (advice == MADV_PAGEOUT && any_present(start, stop));
+			end(CANNOT_ASK, "can't be asked here: the kernel doesn't follow MADV_PAGEOUT or MADV_MERGEABLE");
+	} while ((advice == MADV_PAGEOUT && any_present(start, stop)) ||
+		 (advice == MADV_MERGEABLE && !are_one(start, stop)));
 }
 
 //@ userfaultfd: base

@@ -1,0 +1,93 @@
+"""Memory that is seldom met, or had at a price: merged by KSM, lost with its frame, in pages of 1 GiB."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from helpers.host import GIGANTIC
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kernel import Kernel, Sizes
+from helpers.kinds import BY_NAME, MERGED
+from helpers.lab import Lab
+from helpers.operations import Advice, Backing, Map, Region, Register, Scan, Span, Write
+
+C = Category
+WRITTEN = C.WRITTEN
+WP = ScanFlag.WP_MATCHING
+
+
+@pytest.mark.clause("merged-memory", "categories", "written-since-protected")
+def test_merged_memory_is_tracked_as_anonymous_memory_is(lab: Lab) -> None:
+    span = lab.prepare(MERGED)
+    soft_dirty = C.SOFT_DIRTY if lab.facts.soft_dirty else C(0)
+    assert lab.scan(span).regions == (Region(*span, C.WPALLOWED | WRITTEN | C.PRESENT | soft_dirty),)
+    lab.scan(span, WP, mask=WRITTEN)
+    lab.read(span)
+    assert lab.scan(span, mask=WRITTEN).regions == ()
+    lab.write(3)
+    assert lab.scan(span, mask=WRITTEN, returned=WRITTEN).regions == (Region(3, 4, WRITTEN),)
+    lab.read_pagemap(span)
+
+
+@pytest.mark.clause("merged-memory")
+def test_merging_is_not_writing(lab: Lab) -> None:
+    lab.require("ksm")
+    span = lab.prepare(BY_NAME["anon"])
+    lab.protect(span)
+    lab.advise(span, Advice.MERGEABLE)
+    assert lab.scan(span, mask=WRITTEN).regions == ()
+
+
+@pytest.mark.clause("merged-memory", "soft-dirty")
+def test_merging_keeps_soft_dirty(lab: Lab) -> None:
+    lab.require("soft-dirty", "ksm")
+    span = lab.prepare(BY_NAME["anon"])
+    lab.clear_refs()
+    lab.write(span)
+    lab.advise(span, Advice.MERGEABLE)
+    assert lab.scan(span, mask=C.SOFT_DIRTY, returned=C.SOFT_DIRTY).regions == (Region(*span, C.SOFT_DIRTY),)
+
+
+@pytest.mark.harms
+@pytest.mark.kernel_only("costs the machine a page")
+@pytest.mark.clause("failed-memory")
+@pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
+def test_a_page_lost_to_a_memory_failure_is_not_present(lab: Lab, protected: bool) -> None:
+    lab.require("memory failure")
+    span = lab.prepare(BY_NAME["anon"])
+    if protected:
+        lab.protect(span)
+    lab.advise(2, Advice.HWPOISON)
+    lost = lab.scan(2).regions[0].categories
+    assert C.SWAPPED in lost and C.PRESENT not in lost
+    lab.scan(span)
+    lab.scan(span, WP, mask=WRITTEN)
+    assert lab.scan(span, mask=WRITTEN).regions == ()
+
+
+@pytest.fixture
+def gigantic(lab: Lab) -> Iterator[tuple[Kernel, Span]]:
+    """Shared, registered hugetlb memory of one page of 1 GiB: too many small ones for a model of each."""
+    if missing := lab.host.missing.get("hugetlb 1 GiB"):
+        pytest.skip(missing)
+    kernel = Kernel(Sizes(lab.host.sizes.page, GIGANTIC))
+    span = Span(0, kernel.sizes.pages_per_huge_page)
+    Map(span, Backing.HUGETLB, shared=True).run(kernel)
+    Write(Span(0, 1)).run(kernel)
+    Register(span).run(kernel)
+    yield kernel, span
+    kernel.close()
+
+
+@pytest.mark.kernel_only("its pages are too many for the model")
+@pytest.mark.clause("hugetlb-gigantic", "hugetlb-partial")
+def test_a_page_of_a_gigabyte_is_tracked(lab: Lab, gigantic: tuple[Kernel, Span]) -> None:
+    kernel, span = gigantic
+    told = C.WPALLOWED | C.PRESENT | C.FILE | C.HUGE
+    scan = Scan(span, returned=told | WRITTEN)
+    assert kernel.scan(scan).regions == (Region(*span, told | WRITTEN),)
+    assert kernel.scan(Scan(span, WP, mask=WRITTEN, returned=WRITTEN)) == (1, (Region(*span, WRITTEN),), span.end)
+    assert kernel.scan(scan).regions == (Region(*span, told),)
+    Write(Span(5, 6)).run(kernel)
+    assert kernel.scan(scan).regions == (Region(*span, told | WRITTEN),)
+    assert kernel.scan(Scan(Span(5, 9), returned=told)).regions == (Region(5, 9, told),)
