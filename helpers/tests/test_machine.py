@@ -24,6 +24,7 @@ def state_of_the_machine() -> dict[str, object]:
         "zram": machine.zram_devices(),
         "hugetlb": [path.read_text() for path in sorted(Path("/sys/kernel/mm/hugepages").glob("*/nr_hugepages"))],
         "thp": [path.read_text() for path in sorted(host.THP.glob("*")) if path.is_file()],
+        "ksm": [path.read_text() for path in [host.KSM / "run"] if path.exists()],
         "loop devices": sorted(path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")),
         "mounts": Path("/proc/self/mounts").read_text(),
         "files": [sorted(Path(where).glob("pagemap-scan*")) for where in ("/tmp", "/var/tmp", "/dev/shm", "/run")],
@@ -100,6 +101,16 @@ def test_a_run_that_is_killed_is_put_back_by_the_next(alone: None) -> None:
     assert ended(run) == -signal.SIGKILL
     assert state_of_the_machine() != before
     assert ended(start_run("suites/test_witness.py")) == 0
+    assert state_of_the_machine() == before
+
+
+@pytest.mark.parametrize("is_alone", [False, True], ids=["beside-others", "alone"])
+def test_ksm_runs_for_a_run_that_has_the_machine_for_itself(alone: None, is_alone: bool) -> None:
+    before = state_of_the_machine()
+    if os.geteuid() != 0 or before["ksm"] != ["0\n"]:
+        pytest.skip("KSM isn't there to be switched on: run as root on a machine where it's off")
+    with machine.Machine(1, host.find_sizes(), is_alone=is_alone):
+        assert state_of_the_machine()["ksm"] == (["1\n"] if is_alone else ["0\n"])
     assert state_of_the_machine() == before
 
 
