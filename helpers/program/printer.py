@@ -48,6 +48,7 @@ from helpers.operations import (
     ScanResult,
     Span,
     Target,
+    Tracking,
     Truncate,
     Unmap,
     Unregister,
@@ -280,7 +281,7 @@ class Printer(Target):
         return self.call("punch_hole", self.file(op.file), *_pages(op.span))
 
     def truncate(self, op: Truncate) -> Any:
-        return self.call("truncate_file", f'"{op.file}"', *self.pages(op.span))
+        return self.call("truncate_file", self.file(op.file), *_pages(op.span))
 
     def clear_refs(self, op: ClearRefs) -> Any:
         self.tells_soft_dirty = True
