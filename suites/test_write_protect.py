@@ -255,6 +255,7 @@ def test_no_write_is_lost_while_threads_write(lab: Lab, kind: Kind, vec_len: int
 
 @pytest.mark.clause("protect-reported")
 @pytest.mark.parametrize("first", range(4))
+@pytest.mark.in_c(call=lambda first: f"each_subset({first})")
 def test_protection_of_each_subset_of_pages(lab: Lab, first: int) -> None:
     span = lab.map((0, 4))
     lab.register(span)

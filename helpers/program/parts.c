@@ -835,7 +835,7 @@ static int64_t limited(const uint8_t *written, int64_t start, int64_t stop, uint
 	return stop;
 }
 
-/* Scans, and comes back to where the walk ended, until the end; a scan that protects leaves nothing written. */
+/* Scans, and comes back to where the walk ended, until the end. What the first protects, and no more, isn't written. */
 static void scan_and_resume(uint8_t *written, int64_t pages, uint64_t flags, uint64_t max_pages, uint64_t vec_len)
 {
 	static struct region expected[MOST_PAGES + 1];
@@ -846,8 +846,9 @@ static void scan_and_resume(uint8_t *written, int64_t pages, uint64_t flags, uin
 
 		SCAN(start, pages, .flags = flags, .mask = PAGE_IS_WRITTEN, .returned = PAGE_IS_WRITTEN,
 		     .max_pages = max_pages, .vec_len = vec_len, STOPS_AT(walk_end), .regions = expected);
-		if (flags) {
+		if (flags)
 			memset(written + start, 0, walk_end - start);
+		if (flags && start == 0) {
 			limited(written, 0, pages, 0, MOST_PAGES, expected);
 			SCAN(0, pages, .mask = PAGE_IS_WRITTEN, .returned = PAGE_IS_WRITTEN, .regions = expected);
 		}
@@ -883,6 +884,29 @@ static void small_scope(int block, uint64_t flags)
 	}
 }
 
+//@ each_subset: limits map track
+/* Protects from a page on, with each subset of four pages written that has no more than are there. */
+static void each_subset(int first)
+{
+	struct region expected[5];
+	uint8_t written[4];
+
+	map(0, 4, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE, NULL, 0);
+	track(0, 4, ASYNC);
+	for (int pattern = 1; pattern < 16; pattern++) {
+		if (__builtin_popcount(pattern) > 4 - first)
+			continue;
+		for (int page = 0; page < 4; page++)
+			written[page] = pattern >> page & 1;
+		lay(written, 4);
+		limited(written, first, 4, 0, 4, expected);
+		SCAN(first, 4, .flags = PM_SCAN_WP_MATCHING, .mask = PAGE_IS_WRITTEN, .returned = PAGE_IS_WRITTEN,
+		     .regions = expected);
+		limited(written, 0, first, 0, 4, expected);
+		SCAN(0, 4, .mask = PAGE_IS_WRITTEN, .returned = PAGE_IS_WRITTEN, .regions = expected);
+	}
+}
+
 //@ random_pattern: limits map track
 /* A linear congruential generator: the pattern of a seed is the same everywhere. */
 static uint32_t dice(uint64_t *state)
@@ -905,6 +929,7 @@ static void random_pattern(int64_t pages, int seed)
 	for (int index = 0; index < 7; index++)
 		scan_and_resume(written, pages, 0, most[dice(&state) % 3], vec_lens[index]);
 	scan_and_resume(written, pages, PM_SCAN_WP_MATCHING, 0, 100);
+	SCAN(0, pages, .mask = PAGE_IS_WRITTEN);
 }
 
 //@ held: map userfaultfd kill_child

@@ -17,7 +17,7 @@ from helpers.lab import Step
 from helpers.model import Facts
 from helpers.operations import Region
 from helpers.program.group import SETS, Group, identifier, stems
-from helpers.program.printer import BACKINGS, COMPILE, Printer, block, categories, pagemap_bits, runtime, wrapped
+from helpers.program.printer import BACKINGS, COMPILE, Printer, block, categories, pagemap_bits, parts, runtime, wrapped
 from helpers.program.record import Preparation, Record
 from helpers.program.term import Parameters, Term, generalised
 
@@ -103,7 +103,8 @@ class Suite:
                 _table(groups),
             ]
         )
-        parts = {"suite", "accepts_category", "small_scope", "random_pattern", "masks", *self.printer.parts}
+        loops = {str(record.loop).partition("(")[0] for record in records if record.loop} & parts().keys()
+        names_of_parts = {"suite", *loops, *self.printer.parts}
         return f"""\
 // SPDX-License-Identifier: GPL-2.0
 /*
@@ -115,7 +116,7 @@ class Suite:
  * Made by the conformance suite (make pagemap_scan.c); not in it:
 {omitted}
  */
-{runtime(parts, self.facts, tests, _kinds(everything))}"""
+{runtime(names_of_parts, self.facts, tests, _kinds(everything))}"""
 
     def issue(self, issue: Issue) -> str:
         """A known defect, with its probe."""
