@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -34,9 +35,13 @@ PYTEST_FAILED = {2: "couldn't collect the tests", 3: "failed", 4: "doesn't take 
 #: What is on the console when a kernel can't mount its root from the host.
 _NO_9P = ("unknown filesystem type '9p'", "9pnet_virtio: no channels", "VFS: Unable to mount root", "No such device")
 
+#: The beginning of what QEMU and virtme-ng say when they can't start a guest.
+_REFUSES = re.compile(r"(qemu-system-\w+|virtme-run|vng|[\w.]*Error): ")
+
 #: A real file system and zram to be had, the suite, and its status last of all.
 _SCRIPT = """\
-modprobe -q -a virtio_blk virtio_scsi sd_mod ext4 zram loop 2>/dev/null
+modprobe -q -a virtio_blk ext4 zram loop 2>/dev/null
+[ -b /dev/vda ] || modprobe -q -a virtio_scsi sd_mod 2>/dev/null
 mkdir -p /run/scratch
 for disk in /dev/vda /dev/sda; do
 	mount -t ext4 "$disk" /run/scratch 2>/dev/null && break
@@ -174,8 +179,13 @@ def why_not_booted(kernel: Kernel, ending: Ending, results: Results) -> str:
         return f"{kernel.name} didn't boot: its memory wasn't enough: give it more with --memory"
     if ending.trouble:
         return f"{kernel.name} didn't boot: {ending.trouble.says} (console: {results.shared.console})"
-    said = (text.splitlines() or ["nothing"])[-1].strip()
-    return f"{kernel.name} didn't boot: the guest ended before its script began, and said last: {said}"
+    return f"{kernel.name} didn't boot: the guest ended before its script began: {complaint_of(results.console)}"
+
+
+def complaint_of(console: Sequence[str]) -> str:
+    """What QEMU or virtme-ng complains of, or else the last that was said."""
+    complaints = [line for line in console if _REFUSES.match(line)]
+    return (complaints or list(console)[-1:] or ["it said nothing"])[0].strip()
 
 
 def lost(ending: Ending, results: Results) -> Trouble | None:

@@ -35,14 +35,14 @@ def ends(process: int = 7) -> str:
     return f"> end {process}"
 
 
-def verdict_of(shared: Shared, trouble: Trouble | None = None) -> Verdict:
+def verdict_of(shared: Shared, trouble: Trouble | None = None, booted: bool = True) -> Verdict:
     """What comes of a run whose guest left this."""
     files = {path: path.read_bytes() for path in shared.files() if path.exists()}
 
     def written_again(shared: Shared) -> Ending:
         for path, data in files.items():
             path.write_bytes(data)
-        return Ending(True, trouble)
+        return Ending(booted, trouble)
 
     return judged(KERNEL, shared.directory, written_again)
 
@@ -243,3 +243,25 @@ def test_the_seconds_are_those_of_the_run(tmp_path: Path) -> None:
     shared = handwritten.write(tmp_path, ["one"], reports_of("one"), [], status=0)
     begun = time.monotonic()
     assert 0 < verdict_of(shared).seconds <= time.monotonic() - begun
+
+
+@pytest.mark.parametrize(
+    ("trouble", "line", "said"),
+    [
+        (None, "qemu-system-x86_64: -m 9000G: cannot allocate", "the guest ended before its script began: qemu-system"),
+        (None, "[    0.1] reboot: Restarting system", "the guest ended before its script began: .*Restarting system$"),
+        (PANIC, "[    0.1] Kernel panic - not syncing: sysrq", "the kernel panicked: sysrq triggered crash"),
+        (
+            PANIC,
+            "[    0.1] Out of memory: Killed process 1 (init)",
+            "its memory wasn't enough: give it more with --mem",
+        ),
+        (Trouble("it hasn't booted within 9 s"), "[    0.1] Linux version", "it hasn't booted within 9 s"),
+    ],
+)
+def test_a_guest_that_did_not_boot_says_why(tmp_path: Path, trouble: Trouble | None, line: str, said: str) -> None:
+    shared = handwritten.write(tmp_path, [], [], [])
+    shared.console.write_text(f"{line}\nand more\n" if line.startswith("qemu") else f"{line}\n")
+    with pytest.raises(CannotRun, match=rf"^6\.99\.1-test didn't boot: {said}"):
+        verdict_of(shared, trouble, booted=False)
+    assert kept(shared).status == NOT_ASKED
