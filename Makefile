@@ -1,10 +1,11 @@
-# make run_tests: the conformance run on the running kernel. make check: the suite's own tests.
+# make run_tests: the conformance run on the running kernel. make check: the suite's own tests. make check_vm: those
+# that boot virtual machines.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run_tests check setup clean pagemap_scan.c
+.PHONY: run_tests check check_vm setup clean pagemap_scan.c
 
 run_tests: setup
 	$(BIN)/python -m pytest -q -n auto --html=report.html --self-contained-html --junit-xml=report.xml $(ARGS)
@@ -12,7 +13,11 @@ run_tests: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto helpers/tests $(ARGS)
+	$(BIN)/python -m pytest -q -n auto -m "not boots" helpers/tests vm/tests $(ARGS)
+
+# The tests of the harness that boot virtual machines, some 15 of them: needs QEMU, Debian's archive once, and minutes.
+check_vm: setup
+	$(BIN)/python -m pytest -q -n 2 -m boots vm/tests $(ARGS)
 
 # The whole suite as one C program, for machines without Python.
 pagemap_scan.c: setup
