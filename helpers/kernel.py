@@ -268,6 +268,9 @@ class Kernel(Target):
     # --- Advice -----------------------------------------------------------------------------------------
 
     def advise(self, op: Advise) -> None:
+        if op.advice is Advice.HWPOISON:
+            self.lose_memory(op)
+            return
         self.madvise(op)
         if op.advice is Advice.PAGEOUT:
             self.wait_until_reclaimed(op)
@@ -277,6 +280,14 @@ class Kernel(Target):
     def madvise(self, op: Advise) -> None:
         advice = MACHINE[f"MADV_{op.advice.name}"]
         checked(lib.native_madvise(self.address(op.span.start), self.length(op.span), advice), str(op))
+
+    def lose_memory(self, op: Advise) -> None:
+        """The process is told by SIGBUS what it has lost, before it touches it; without a handler it would die."""
+        before = signal.signal(signal.SIGBUS, lambda number, frame: None)
+        try:
+            self.madvise(op)
+        finally:
+            signal.signal(signal.SIGBUS, before or signal.SIG_DFL)
 
     def wait_until_reclaimed(self, op: Advise) -> None:
         """Asks again until no page is mapped. The zero page and hugetlb never leave."""
