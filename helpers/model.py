@@ -146,6 +146,11 @@ class Page:
         return self.backing is Backing.ANON and not self.shared
 
     @property
+    def is_populated(self) -> bool:
+        """Whether there is something behind the entry, be it in swap."""
+        return self.content not in (Content.NONE, Content.GUARD)
+
+    @property
     def is_huge_of_file(self) -> bool:
         """Mapped as part of a transparent huge page that is a file's or shared memory's."""
         return self.huge and not self.is_private_anonymous and not self.backing.is_hugetlb
@@ -355,7 +360,7 @@ class Model(Target):
         """userfaultfd.rst: only what is populated can be protected from reading and writing."""
         self.split_at_borders(op.span)
         for page in self.pages(op.span):
-            page.protected = page.content is not Content.NONE
+            page.protected = page.is_populated
 
     # --- Access -----------------------------------------------------------------------------------------
 
@@ -572,7 +577,7 @@ class Model(Target):
             found |= SOFT_DIRTY
         if page.content is Content.GUARD:
             found |= GUARD
-        if page.tracking is Tracking.ACCESS and page.content is not Content.NONE and not page.protected:
+        if page.tracking is Tracking.ACCESS and page.is_populated and not page.protected:
             found |= ACCESSED  # pagemap.rst: accessed since protected; (code) or never protected.
         return found & self.known
 

@@ -3,7 +3,7 @@
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.operations import Advice, At, Backing, Prot
+from helpers.operations import Advice, At, Backing, Prot, Tracking
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -159,4 +159,10 @@ def merging_loses_soft_dirty_bit(lab: Lab) -> None:
     lab.clear_refs()
     lab.write(span)
     lab.advise(span, Advice.MERGEABLE)
+    lab.scan(span)
+
+
+def guards_are_accessed(lab: Lab) -> None:
+    lab.require("rwp")
+    span = lab.prepare(BY_NAME["anon-guard"], tracking=Tracking.ACCESS)
     lab.scan(span)
