@@ -140,6 +140,22 @@ static void leave(int status)
 }
 
 //@ map: base
+static void map_at(int64_t start, int64_t stop, int prot, int flags, int fd, int64_t file_page)
+{
+	void *mapped = mmap(at(start), (stop - start) * PAGE, prot, flags | MAP_FIXED, fd, file_page * PAGE);
+
+	must(mapped == MAP_FAILED ? -1 : 0, "mmap");
+}
+
+/* mmap(2) of fresh memory. */
+static void map(int64_t start, int64_t stop, int backing, int sharing, int prot)
+{
+	int hugetlb = backing == HUGETLB ? MAP_HUGETLB | HUGE_PAGE_SHIFT << 26 : 0;
+
+	map_at(start, stop, prot, sharing | MAP_ANONYMOUS | hugetlb, -1, 0);
+}
+
+//@ map_file: map
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
@@ -193,26 +209,15 @@ static int file_of(const char *name, int backing)
 	return file->fd;
 }
 
-/* mmap(2) of fresh memory, or of a file, from one of its pages on. */
-static void map(int64_t start, int64_t stop, int backing, int flags, int prot, const char *file, int64_t file_page)
+/* mmap(2) of a file, from one of its pages on. */
+static void map_file(int64_t start, int64_t stop, int backing, int sharing, int prot, const char *file, int64_t page)
 {
-	size_t length = (stop - start) * PAGE;
-	int fd = -1;
-	void *mapped;
+	off_t needed = (page + stop - start) * PAGE;
+	int fd = file_of(file, backing);
 
-	if (backing == ANONYMOUS || backing == HUGETLB) {
-		flags |= MAP_ANONYMOUS;
-	} else {
-		off_t needed = file_page * PAGE + length;
-
-		fd = file_of(file, backing);
-		if (lseek(fd, 0, SEEK_END) < needed)
-			must(ftruncate(fd, needed), "ftruncate");
-	}
-	if (backing == HUGETLB)
-		flags |= MAP_HUGETLB | HUGE_PAGE_SHIFT << 26;
-	mapped = mmap(at(start), length, prot, flags | MAP_FIXED, fd, file_page * PAGE);
-	must(mapped == MAP_FAILED ? -1 : 0, "mmap");
+	if (lseek(fd, 0, SEEK_END) < needed)
+		must(ftruncate(fd, needed), "ftruncate");
+	map_at(start, stop, prot, sharing, fd, page);
 }
 
 //@ unmap: base
@@ -423,7 +428,7 @@ static void kernel_writes(int64_t start, int64_t stop)
 	close(zero);
 }
 
-//@ write_file: map
+//@ write_file: map_file
 /* pwrite(2) to pages of a mapped file. */
 static void write_file(const char *file, int64_t start, int64_t stop)
 {
@@ -431,7 +436,7 @@ static void write_file(const char *file, int64_t start, int64_t stop)
 		must(pwrite(file_of(file, MEMFD), "w", 1, page * PAGE), "pwrite");
 }
 
-//@ punch_hole: map
+//@ punch_hole: map_file
 /* fallocate(2) with FALLOC_FL_PUNCH_HOLE; the pages are the file's. */
 static void punch_hole(const char *file, int64_t start, int64_t stop)
 {
@@ -747,8 +752,7 @@ static void scan(struct scan scan)
 		place = NULL;
 	else if (scan.place != ON_THE_STACK)
 		place = store(scan.place, &arg);
-	result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN,
-		       place);
+	result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN, place);
 	result = result < 0 ? -errno : result;
 	while (touched <= MOST_REGIONS && vec[touched].start != UNTOUCHED)
 		touched++;
@@ -797,7 +801,7 @@ static void accepts_category(size_t mask, int bit)
 	uint64_t category = 1ULL << bit;
 	long result;
 
-	map(0, 1, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE, NULL, 0);
+	map(0, 1, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE);
 	write_pages(0, 1);
 	arg.start = (uintptr_t)at(0);
 	arg.end = (uintptr_t)at(1);
@@ -871,7 +875,7 @@ static void small_scope(int block, uint64_t flags)
 {
 	uint8_t written[8];
 
-	map(0, 8, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE, NULL, 0);
+	map(0, 8, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE);
 	track(0, 8, ASYNC);
 	for (int turn = block * 90; turn < 256 * 90; turn += turn % 90 == 89 ? 1 + 15 * 90 : 1) {
 		uint64_t max_pages = turn % 90 / 9, vec_len = turn % 9 + 1;
@@ -891,7 +895,7 @@ static void each_subset(int first)
 	struct region expected[5];
 	uint8_t written[4];
 
-	map(0, 4, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE, NULL, 0);
+	map(0, 4, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE);
 	track(0, 4, ASYNC);
 	for (int pattern = 1; pattern < 16; pattern++) {
 		if (__builtin_popcount(pattern) > 4 - first)
@@ -921,7 +925,7 @@ static void random_pattern(int64_t pages, int seed)
 	uint64_t state = seed * 10000 + pages;
 	uint8_t written[MOST_PAGES];
 
-	map(0, pages, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE, NULL, 0);
+	map(0, pages, ANONYMOUS, MAP_PRIVATE, PROT_READ | PROT_WRITE);
 	track(0, pages, ASYNC);
 	for (int64_t page = 0; page < pages; page++)
 		written[page] = dice(&state) % 4 < (seed % 2 ? 1 : 2);
@@ -932,7 +936,7 @@ static void random_pattern(int64_t pages, int seed)
 	SCAN(0, pages, .mask = PAGE_IS_WRITTEN);
 }
 
-//@ held: map userfaultfd kill_child
+//@ held: map_file userfaultfd kill_child
 /* Gives back all that a test holds. */
 static void clean_up(void)
 {
@@ -1230,7 +1234,7 @@ static void set_machine_up(void)
 	provide_swap();
 }
 
-//@ prepare: advise map read_pages write_pages set_protection track expect_entries expect_huge
+//@ prepare: advise map_file read_pages write_pages set_protection track expect_entries expect_huge
 struct kind {
 	const char *name;
 	int64_t pages;
@@ -1271,7 +1275,10 @@ static void prepare(int64_t start, const char *file, enum tracking tracking)
 {
 	int64_t stop = start + kind->pages;
 
-	map(start, stop, kind->backing, kind->sharing, PROT_READ | PROT_WRITE, file, 0);
+	if (kind->backing == ANONYMOUS || kind->backing == HUGETLB)
+		map(start, stop, kind->backing, kind->sharing, PROT_READ | PROT_WRITE);
+	else
+		map_file(start, stop, kind->backing, kind->sharing, PROT_READ | PROT_WRITE, file, 0);
 	for (const int *step = kind->steps; *step; step++) {
 		if (*step == READ)
 			read_pages(start, stop);
@@ -1556,7 +1563,7 @@ static int run_in_a_child(const struct group *groups)
 	tester = -1;
 	if (WIFEXITED(ended))
 		return WEXITSTATUS(ended);
-	printf("Bail out! ended by signal %d\n", WTERMSIG(ended));
+	printf("\nBail out! ended by signal %d\n", WTERMSIG(ended));
 	return DIFFERS;
 }
 

@@ -225,18 +225,18 @@ class Printer(Target):
     # Operations that answer nothing. Their type says None, since a target carries them out; this one prints them.
 
     def map(self, op: Map) -> Any:
-        return self.call(
-            "map",
+        told = (
             *_pages(op.span),
             expression(BACKINGS[op.backing], "int", "backing"),
             expression("MAP_SHARED" if op.shared else "MAP_PRIVATE", "int", "sharing"),
             expression(_PROTS[op.prot], "int", "prot"),
-            self.file(op.file if op.backing.has_file else ""),
-            _page(op.file_page, "file_page"),
         )
+        if op.backing.has_file:
+            return self.call("map_file", *told, self.file(op.file), _page(op.file_page, "file_page"))
+        return self.call("map", *told)
 
     def file(self, name: str) -> Term:
-        return expression(f'"{name}"' if name else "NULL", "const char *", "file")
+        return expression(f'"{name}"', "const char *", "file")
 
     def unmap(self, op: Unmap) -> Any:
         return self.call("unmap", *_pages(op.span))
@@ -453,7 +453,7 @@ def program(name: str, steps: list[Step], facts: Facts, clauses: Iterable[str], 
         lines.append(f"\t/* {number}. {said_of(step.operation)}{also} */")
         lines.append(wrapped(str(printer.statement(step))))
     told = "\n".join(textwrap.fill(clause, 110, initial_indent=" * ", subsequent_indent=" *   ") for clause in clauses)
-    main = f"""
+    main = f"""\
 int main(void)
 {{
 	prepare_to_ask();

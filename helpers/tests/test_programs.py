@@ -95,6 +95,20 @@ def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) 
     assert [line.split(" test")[0] for line in lines[4:]] == ["  ok 1", "  ok 2", "  ok 3", "ok 1"]
 
 
+def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
+    lines = suite_program.with_suffix(".c").read_text().splitlines()
+    assert len(lines) < 3500
+    assert max(len(line.expandtabs()) for line in lines) <= 120
+
+
+def test_the_program_of_a_test_has_only_what_it_uses(tmp_path: Path) -> None:
+    assert pytest_run("--stub", "faithful", "-k", "empty_range", f"--write-c={tmp_path}").returncode == 0
+    [source] = tmp_path.glob("*.c")
+    text = source.read_text()
+    assert "sys/mman.h" in text
+    assert not re.search(r"sys/(reboot|swap|mount|wait|statfs)|regex|setjmp|UFFD|MADV_|HUGETLB_MEMFD", text)
+
+
 def test_the_program_of_the_suite_puts_the_machine_back(suite_program: Path, alone: None) -> None:
     before = state_of_the_machine()
     status_of(suite_program)
