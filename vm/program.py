@@ -22,11 +22,12 @@ from typing import Any
 from helpers.plugins.known_issues import known_issues
 from helpers.plugins.verdict import COMBINATIONS
 from vm import CannotRun
+from vm.collection import collect
 from vm.console import Console
 from vm.guest import CHECKOUT, Ending, Setup, follow, processes_of, search_path
 from vm.kernels import Kernel
 from vm.results import Results
-from vm.session import Verdict, collect, judged
+from vm.session import Verdict, judged
 from vm.shared import Shared
 
 COMPILERS = (("musl-gcc",), ("cc",))

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from helpers.interface import build
-from vm import CannotRun, cache
+from vm import CannotRun
+from vm.bytecode import compiled_for_guest
 from vm.console import Trouble
 from vm.guest import CHECKOUT, Ending, Setup, boot, new_script
 from vm.kernels import Kernel
@@ -75,32 +76,10 @@ def pytest_command(shared: Shared, setup: Setup, arguments: Sequence[str]) -> li
     ]
 
 
-def compile_for_guest() -> Path:
-    """The directory with bytecode of all that a run imports: made here, where it doesn't take half a minute.
-
-    The tests themselves are in it too, as pytest rewrites them; so it is pytest that makes it, by collecting.
-    """
-    directory = cache.directory() / "bytecode"
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(directory)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    collect(["-p", "xdist.remote"], environment)
-    return directory
-
-
-def collect(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Has pytest collect the suites on the host, with further arguments. Raises CannotRun when it can't."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "-p", "vm.inside", *arguments]
-    done = subprocess.run(
-        [*command, "suites"], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300
-    )
-    if done.returncode:
-        raise CannotRun(f"the suites can't be collected: {(done.stdout + done.stderr).strip()[-300:]}")
-
-
 def write_script(shared: Shared, command: Sequence[str]) -> None:
     """The guest's script for a run of pytest."""
     paths = {name: shlex.quote(str(getattr(shared, name))) for name in ("output", "dmesg", "status")}
-    checkout, bytecode = shlex.quote(str(CHECKOUT)), shlex.quote(str(compile_for_guest()))
+    checkout, bytecode = shlex.quote(str(CHECKOUT)), shlex.quote(str(compiled_for_guest()))
     new_script(shared, _SCRIPT.format(checkout=checkout, bytecode=bytecode, command=shlex.join(command), **paths))
 
 

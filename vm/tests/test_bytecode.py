@@ -1,0 +1,46 @@
+"""Bytecode for the guest is made once, and anew when something has changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vm import bytecode
+from vm.bytecode import compiled_for_guest
+from vm.guest import CHECKOUT
+
+
+def test_a_run_compiles_nothing_that_was_compiled_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python, told to be verbose, says of each module's code where it is from."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    directory = compiled_for_guest()
+    run = [sys.executable, "-v", "-m", "pytest", "-q", "-n", "0", "-p", "vm.inside", "--stub=faithful"]
+    done = subprocess.run(
+        [*run, "suites/test_witness.py", "-k", "thp-zero"],
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPYCACHEPREFIX": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout
+    codes = [line for line in done.stderr.splitlines() if line.startswith("# code object from")]
+    assert len(codes) > 200
+    assert [line for line in codes if ".pyc" not in line] == []
+
+
+def test_nothing_is_collected_when_nothing_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collected = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(bytecode, "collect", lambda *arguments: collected.append(arguments))
+    (tmp_path / "pagemap-scan/bytecode").mkdir(parents=True)
+    compiled_for_guest()
+    compiled_for_guest()
+    assert len(collected) == 1
+    monkeypatch.setattr(sys, "version", "another")
+    compiled_for_guest()
+    assert len(collected) == 2
