@@ -30,10 +30,13 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: until the guest's script runs, without a word on the console, for one test, for the whole."""
+    """Seconds: until the guest's script runs, without a word on the console, for one test, for the whole.
+
+    A test that takes all of its time may be silent for as long, and pytest has to start before the first.
+    """
 
     boot: float = 60
-    silence: float = 90
+    silence: float = 180
     test: float = 120
     whole: float = 900
 

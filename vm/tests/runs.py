@@ -20,6 +20,8 @@ from vm.shared import Shared
 
 #: A variable that all processes of a run inherit, in whatever session they are.
 MARKER = "PAGEMAP_SCAN_TEST_RUN"
+#: Limits for guests that are to come to their tests, however busy the machine is.
+PATIENT = ("--boot-limit=900", "--silence-limit=900")
 #: Seconds for what is done once the run is over: killed processes have to be gone.
 GRACE = 20
 

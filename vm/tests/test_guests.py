@@ -13,9 +13,9 @@ import pytest
 from vm import CannotRun
 from vm.origins import find
 from vm.session import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED
-from vm.tests.runs import Run, run_of
+from vm.tests.runs import PATIENT, Run, run_of
 
-pytestmark = [pytest.mark.boots, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.boots, pytest.mark.timeout(1800)]
 KERNEL = "deb:bookworm-security/linux-image-6.12.*-amd64"
 WITHOUT_9P = "deb:bookworm-security/linux-image-6.12.*-cloud-amd64"
 GUEST = Path("vm/tests/guest")
@@ -113,8 +113,8 @@ def test_a_run_is_not_disturbed_by_another_that_is_interrupted(kernel: Path, tmp
     """One runs a few tests of the suite with two workers; the other is ended by SIGTERM in its test."""
     small = ["suites/test_witness.py", "-k", "thp-zero"]
     with (
-        run_of(tmp_path / "one", kernel, pytest=small) as one,
-        run_of(tmp_path / "two", kernel, pytest=["-n", "0", f"{GUEST}/waits.py"]) as two,
+        run_of(tmp_path / "one", kernel, *PATIENT, pytest=small) as one,
+        run_of(tmp_path / "two", kernel, *PATIENT, pytest=["-n", "0", f"{GUEST}/waits.py"]) as two,
     ):
         two.wait_for("first test after")
         two.process.send_signal(signal.SIGTERM)
@@ -129,7 +129,7 @@ def test_a_run_is_not_disturbed_by_another_that_is_interrupted(kernel: Path, tmp
 
 
 def test_a_guest_that_panics_in_a_test_still_gives_a_report(kernel: Path, tmp_path: Path) -> None:
-    with run_of(tmp_path, kernel, pytest=["-n", "1", f"{GUEST}/panics.py"]) as run:
+    with run_of(tmp_path, kernel, *PATIENT, pytest=["-n", "1", f"{GUEST}/panics.py"]) as run:
         assert run.ended() == DOES_NOT, run.said
         assert run.left_behind() == []
     expected = {"test_before": "", "test_complaint": "failure", "test_panic": "error", "test_after": "skipped"}
@@ -142,7 +142,7 @@ def test_a_guest_that_panics_in_a_test_still_gives_a_report(kernel: Path, tmp_pa
 
 
 def test_a_guest_that_hangs_in_a_test_is_ended(kernel: Path, tmp_path: Path) -> None:
-    with run_of(tmp_path, kernel, "--test-limit=8", pytest=["-n", "0", f"{GUEST}/hangs.py"]) as run:
+    with run_of(tmp_path, kernel, *PATIENT, "--test-limit=30", pytest=["-n", "0", f"{GUEST}/hangs.py"]) as run:
         assert run.ended() == DOES_NOT, run.said
         assert run.left_behind() == []
     assert run.outcomes() == {"test_before": "", "test_hang": "error", "test_after": "skipped"}
@@ -150,7 +150,7 @@ def test_a_guest_that_hangs_in_a_test_is_ended(kernel: Path, tmp_path: Path) -> 
 
 
 def test_a_guest_that_runs_out_of_memory_is_told_to_be_given_more(kernel: Path, tmp_path: Path) -> None:
-    with run_of(tmp_path, kernel, "--memory=512M", pytest=["-n", "0", f"{GUEST}/eats_memory.py"]) as run:
+    with run_of(tmp_path, kernel, *PATIENT, "--memory=768M", pytest=["-n", "0", f"{GUEST}/eats_memory.py"]) as run:
         assert not_tested(run).endswith("the guest ran out of memory: give it more with --memory")
         assert run.left_behind() == []
     assert run.outcomes() == {"test_before": "", "test_memory": "skipped", "test_after": "skipped"}
