@@ -37,6 +37,13 @@ def writeprotect_passes_over_guards(lab: Lab) -> None:
     lab.scan(span)
 
 
+def unregistered_guards_stay_protected(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["anon-guard"])
+    lab.scan(span, WP, mask=WRITTEN)
+    lab.unregister(span)
+    lab.scan(span)
+
+
 def walk_goes_on_behind_a_partial_hugetlb_page(lab: Lab) -> None:
     span = lab.prepare(BY_NAME["hugetlb-shared"])
     lab.scan(span, WP, mask=WRITTEN, max_pages=lab.huge // 2)

@@ -2,11 +2,11 @@
 
 import errno
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers.interface import procfs
 from helpers.interface.native import MACHINE, ffi, lib
 from helpers.interface.uapi import PM_SCAN_ARG_FIELDS, Category, ScanFlag
 from helpers.kernel import Kernel
@@ -179,12 +179,10 @@ def test_a_process_of_another_user_is_not_to_be_scanned(lab: Lab) -> None:
 @pytest.mark.kernel_only("is about a mapping that the kernel made")
 @pytest.mark.clause("pfnmap")
 def test_a_pfnmap_mapping_reports_nothing() -> None:
-    lines = [
-        line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.rstrip().endswith("[vvar]")
-    ]
-    if not lines:
-        pytest.skip("there is no vvar mapping: run on an architecture that has one")
-    start, end = (int(part, 16) for part in lines[0][0].split("-"))
+    mapping = next((vma for vma in procfs.read_smaps(0, 1 << 63) if "pf" in vma.flags), None)
+    if mapping is None:
+        pytest.skip("no mapping of this process is VM_PFNMAP: run on a kernel whose vvar is")
+    start, end = mapping.start, mapping.end
     pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     vec = ffi.new("struct page_region[16]")
     arg = ffi.new(

@@ -36,11 +36,12 @@ def _entries(pagemap: int, address: int, pages: int, page_size: int) -> array[in
 
 
 class Vma(NamedTuple):
-    """One entry of /proc/PID/smaps: its range and its counts in bytes."""
+    """One entry of /proc/PID/smaps: its range, its counts in bytes, and its VmFlags (proc(5))."""
 
     start: int
     end: int
     bytes_of: dict[str, int]
+    flags: frozenset[str]
 
 
 def read_smaps(start: int, end: int) -> Iterator[Vma]:
@@ -55,14 +56,12 @@ def read_smaps(start: int, end: int) -> Iterator[Vma]:
             if found := _KILOBYTES.match(line):
                 counts[found[1]] = int(found[2]) * 1024
             elif header := _RANGE.match(line):
-                if start <= first and first < last <= end:
-                    yield Vma(first, last, counts)
                 first, last = int(header[1], 16), int(header[2], 16)
                 counts = {}
                 if first >= end:
                     return
-    if start <= first and first < last <= end:
-        yield Vma(first, last, counts)
+            elif line.startswith("VmFlags:") and start <= first and last <= end:  # The last line of an entry.
+                yield Vma(first, last, counts, frozenset(line.split()[1:]))
 
 
 def largest_gap() -> tuple[int, int]:
