@@ -17,7 +17,7 @@ from helpers.host import Subject
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.verdict import SUBJECT, TALLY
 from vm.console import Trouble
-from vm.results import Results
+from vm.results import CRASHED, Results
 from vm.shared import Shared
 from vm.splats import Splat
 
@@ -98,6 +98,8 @@ class Replay:
         data = {name: value for name, value in data.items() if name != "node"}  # The worker is gone.
         if isinstance(data["longrepr"], list):
             data["longrepr"] = tuple(data["longrepr"])  # A reason to skip, that JSON made a list.
+        if data["when"] == CRASHED:
+            data["when"] = "setup"  # Where a failure is an error; pytest-html shows no test of another phase.
         report: pytest.TestReport = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
         return report
 

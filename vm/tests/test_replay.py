@@ -188,7 +188,8 @@ def test_a_worker_that_died_is_a_failure(tmp_path: Path) -> None:
     reports = [*crash_of("one"), *reports_of("two")]
     shared = handwritten.write(tmp_path, ["one", "two"], reports, [begins("one"), begins("two", 8), ends(8)], status=1)
     assert verdict_of(shared).status == DOES_NOT
-    assert outcomes(shared)["two"] == ""
+    assert outcomes(shared) == {"one": "error", "two": ""}
+    assert "crashed while running this" in shown_of(shared, "test_a.py::one")
 
 
 @pytest.mark.parametrize(
