@@ -6,6 +6,7 @@ numbers in arithmetic progression become a loop (:func:`as_loops`).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,7 +62,9 @@ class Term:
         if not self.children:
             return change(self)
         children = tuple(child.changed(change) for child in self.children)
-        return replace(self, children=children, omitted=self.omitted and self.omitted.changed(change))
+        omitted = self.omitted and self.omitted.changed(change)
+        is_same = omitted is self.omitted and all(map(operator.is_, children, self.children))
+        return self if is_same else replace(self, children=children, omitted=omitted)
 
 
 def expression(text: object, type: str, name: str) -> Term:
