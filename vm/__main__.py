@@ -17,8 +17,9 @@ from pathlib import Path
 
 from vm import CannotRun, accel, archive, matrix, page, program, session
 from vm.console import Limits
-from vm.guest import CHECKOUT, Setup, ended_by_signals, private_environment, require_programs, vng_command
+from vm.guest import Setup, ended_by_signals, private_environment, require_programs, vng_command
 from vm.kernels import Kernel
+from vm.mounts import CHECKOUT
 from vm.origins import DEB, find
 from vm.progress import Progress
 

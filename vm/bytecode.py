@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vm import cache
 from vm.collection import collect
-from vm.guest import CHECKOUT
+from vm.mounts import CHECKOUT
 
 
 def compiled_for_guest() -> Path:
@@ -20,7 +20,7 @@ def compiled_for_guest() -> Path:
     file is newer than its bytecode, so that a change which isn't noticed here costs time and nothing else. Raises
     CannotRun when the suites can't be collected.
     """
-    directory = cache.directory() / "bytecode"
+    directory = cache.bytecode()
     stamp = directory / f"{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:16]}.made"
     state = _state()
     if not stamp.exists() or stamp.read_text() != state:

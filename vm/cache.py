@@ -17,6 +17,13 @@ def directory() -> Path:
     return found
 
 
+def bytecode() -> Path:
+    """Where a guest's bytecode is, made on first use."""
+    found = directory() / "bytecode"
+    found.mkdir(exist_ok=True)
+    return found
+
+
 @contextmanager
 def locked(place: Path) -> Iterator[None]:
     """Nobody else who asks for the same lock works on the place meanwhile; a lock ends with its process."""

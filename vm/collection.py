@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from vm import CannotRun
-from vm.guest import CHECKOUT
+from vm.mounts import CHECKOUT
 
 
 def collect(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:

@@ -17,12 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from vm import CannotRun
+from vm import CannotRun, mounts
 from vm.console import Console, Limits, Trouble
 from vm.kernels import Kernel
 from vm.shared import MARK, Shared
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 SCRATCH_SIZE = 1 << 30
 #: In the guest, these are udev's only rules: virtme-ng mounts them before udev has started, or at worst with the first
 #: events, and then a boot is as slow as without.
@@ -98,13 +97,13 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:
-    """The command that boots a kernel, with the checkout in the guest at the same path, to be read only.
+    """The command that boots a kernel, with all of the host's files in the guest, to be read only.
 
     virtme-ng puts most of its arguments into a line for a shell unquoted: what a shell would treat specially is
     refused with CannotRun.
     """
     command = ["vng", "--run", str(kernel.image), "--force-9p", "--cpus", str(setup.cpus), "--memory", setup.memory]
-    command += ["--rodir", str(CHECKOUT), "--rodir", "=".join(map(str, UDEV_RULES)), *options]
+    command += [*mounts.options(), "--rodir", "=".join(map(str, UDEV_RULES)), *options]
     for words in ("printk.devkmsg=on", *setup.append):
         command += ["--append", words]
     if setup.accel == "tcg":

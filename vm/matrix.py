@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from vm import CannotRun
-from vm.guest import CHECKOUT
+from vm.mounts import CHECKOUT
 from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
 from vm.shared import Shared
 

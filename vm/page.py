@@ -10,8 +10,8 @@ from pathlib import Path
 
 import jinja2
 
-from vm.guest import CHECKOUT
 from vm.matrix import Row, directory_of, verdict_of
+from vm.mounts import CHECKOUT
 from vm.results import Results
 
 TEMPLATE = Path(__file__).with_name("matrix.html")

@@ -24,8 +24,9 @@ from helpers.plugins.verdict import COMBINATIONS
 from vm import CannotRun
 from vm.collection import collect
 from vm.console import Console
-from vm.guest import CHECKOUT, Ending, Setup, follow, processes_of, search_path
+from vm.guest import Ending, Setup, follow, processes_of, search_path
 from vm.kernels import Kernel
+from vm.mounts import CHECKOUT
 from vm.results import Results
 from vm.session import Verdict, judged
 from vm.shared import Shared

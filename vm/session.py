@@ -17,11 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from helpers.interface import build
-from vm import CannotRun
+from vm import CannotRun, mounts
 from vm.bytecode import compiled_for_guest
 from vm.console import Trouble
-from vm.guest import CHECKOUT, Ending, Setup, boot, new_script
+from vm.guest import Ending, Setup, boot, new_script
 from vm.kernels import Kernel
+from vm.mounts import CHECKOUT
 from vm.replay import command_line
 from vm.results import Results
 from vm.shared import Shared
@@ -47,7 +48,7 @@ mkdir -p /run/scratch
 for disk in /dev/vda /dev/sda; do
 	mount -t ext4 "$disk" /run/scratch 2>/dev/null && break
 done
-cd {checkout} || exit
+{mounts}cd {checkout} || exit
 export HOME=/run PYTHONPYCACHEPREFIX={bytecode} PYTHONDONTWRITEBYTECODE=1
 {command} >{output} 2>&1
 status=$?
@@ -80,6 +81,7 @@ def write_script(shared: Shared, command: Sequence[str]) -> None:
     """The guest's script for a run of pytest."""
     paths = {name: shlex.quote(str(getattr(shared, name))) for name in ("output", "dmesg", "status")}
     checkout, bytecode = shlex.quote(str(CHECKOUT)), shlex.quote(str(compiled_for_guest()))
+    paths["mounts"] = mounts.script()
     new_script(shared, _SCRIPT.format(checkout=checkout, bytecode=bytecode, command=shlex.join(command), **paths))
 
 

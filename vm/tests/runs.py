@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vm.guest import CHECKOUT
+from vm.mounts import CHECKOUT
 from vm.session import Verdict
 from vm.shared import Shared
 

@@ -11,7 +11,7 @@ import pytest
 
 from vm import bytecode
 from vm.bytecode import compiled_for_guest
-from vm.guest import CHECKOUT
+from vm.mounts import CHECKOUT
 
 
 def test_a_run_compiles_nothing_that_was_compiled_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,6 @@ def test_nothing_is_collected_when_nothing_has_changed(tmp_path: Path, monkeypat
     collected = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(bytecode, "collect", lambda *arguments: collected.append(arguments))
-    (tmp_path / "pagemap-scan/bytecode").mkdir(parents=True)
     compiled_for_guest()
     compiled_for_guest()
     assert len(collected) == 1
