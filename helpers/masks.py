@@ -22,6 +22,7 @@ FAST_ENOUGH = 150_000
 #: The part of the combinations that a slow kernel is asked for.
 SLOW_PART = 1024
 _SAMPLE = 1000
+_SAMPLES = 8
 _SMALL = ("anon", "anon-zero", "anon-swapped", "anon-unpopulated", "anon-guard")
 _HUGE = ("thp", "thp-zero")
 #: The mappings in their order, whether they are registered, and the kinds of their pages: one for each set of
@@ -156,9 +157,16 @@ def _prove_one_by_one(mosaic: Mosaic, combinations: range, bits: int, returned: 
 
 
 def stride_for(mosaic: Mosaic, bits: int) -> int:
-    """1, or on a kernel that is too slow for all combinations the distance between those to prove."""
+    """1, or on a kernel that is too slow for all combinations the distance between those to prove.
+
+    The best of some samples tells how fast the kernel is: the others tell what else the machine does.
+    """
     if not isinstance(mosaic.lab.target, Kernel):
         return 1 << 16
+    return 1 if max(_rate(mosaic, bits) for _ in range(_SAMPLES)) > FAST_ENOUGH else SLOW_PART
+
+
+def _rate(mosaic: Mosaic, bits: int) -> float:
     begun = time.perf_counter()
     prove(mosaic, 0, _SAMPLE, 4099, bits, category((1 << bits) - 1))
-    return 1 if _SAMPLE / (time.perf_counter() - begun) > FAST_ENOUGH else SLOW_PART
+    return _SAMPLE / (time.perf_counter() - begun)
