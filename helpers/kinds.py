@@ -50,6 +50,11 @@ class Kind:
         return self.units > 0
 
     @property
+    def is_split(self) -> bool:
+        """Whether it is made of huge pages that can be split."""
+        return self.is_huge and not self.backing.is_hugetlb
+
+    @property
     def is_accessible(self) -> bool:
         """Whether a process may load from and store to it."""
         return not {"mprotect none", "guard"} & set(self.populate)

@@ -77,7 +77,8 @@ def test_a_write_by_the_kernel_makes_a_page_soft_dirty(lab: Lab) -> None:
 
 
 @pytest.mark.clause("soft-dirty-apart")
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_accessible], ids=str)
+# What becomes soft-dirty of a huge page that a write to protected memory splits, no document says.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_accessible and not kind.is_split], ids=str)
 def test_written_and_soft_dirty_are_tracked_apart(lab: Lab, kind: Kind) -> None:
     span = lab.prepare(kind)
     lab.protect(span)

@@ -139,7 +139,7 @@ static void leave(int status)
 	_exit(status);
 }
 
-//@ map: base
+//@ map_at: base
 static void map_at(int64_t start, int64_t stop, int prot, int flags, int fd, int64_t file_page)
 {
 	void *mapped = mmap(at(start), (stop - start) * PAGE, prot, flags | MAP_FIXED, fd, file_page * PAGE);
@@ -147,6 +147,7 @@ static void map_at(int64_t start, int64_t stop, int prot, int flags, int fd, int
 	must(mapped == MAP_FAILED ? -1 : 0, "mmap");
 }
 
+//@ map: map_at
 /* mmap(2) of fresh memory. */
 static void map(int64_t start, int64_t stop, int backing, int sharing, int prot)
 {
@@ -155,7 +156,7 @@ static void map(int64_t start, int64_t stop, int backing, int sharing, int prot)
 	map_at(start, stop, prot, sharing | MAP_ANONYMOUS | hugetlb, -1, 0);
 }
 
-//@ map_file: map
+//@ map_file: map_at
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
@@ -299,7 +300,7 @@ static void advise(int64_t start, int64_t stop, int advice)
 	do {
 		must(madvise(at(start), (stop - start) * PAGE, advice), "madvise");
 		if (time(NULL) > limit)
-			end(CANNOT_ASK, "can't be asked here: the kernel doesn't follow MADV_PAGEOUT or MADV_MERGEABLE");
+			end(CANNOT_ASK, "can't be asked here: the kernel doesn't do what madvise(2) asks");
 	} while ((advice == MADV_PAGEOUT && any_present(start, stop)) ||
 		 (advice == MADV_MERGEABLE && !are_one(start, stop)));
 }
@@ -342,7 +343,7 @@ static int userfaultfd(enum tracking tracking)
 	if (tracking == ACCESS)
 		api.features = UFFD_FEATURE_RWP | UFFD_FEATURE_RWP_ASYNC;
 	*fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), "userfaultfd");
-	must(ioctl(*fd, UFFDIO_API, &api), tracking == ACCESS ? "UFFDIO_API with RWP_ASYNC" : "UFFDIO_API with WP_ASYNC");
+	must(ioctl(*fd, UFFDIO_API, &api), "UFFDIO_API with asynchronous protection");
 	return *fd;
 }
 
@@ -445,7 +446,7 @@ static void punch_hole(const char *file, int64_t start, int64_t stop)
 	must(fallocate(file_of(file, MEMFD), mode, start * PAGE, (stop - start) * PAGE), "fallocate");
 }
 
-//@ truncate_file: map
+//@ truncate_file: map_file
 /* ftruncate(2) of a mapped file to a page, and to a later one again. */
 static void truncate_file(const char *file, int64_t start, int64_t stop)
 {

@@ -97,7 +97,7 @@ def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) 
 
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
     lines = suite_program.with_suffix(".c").read_text().splitlines()
-    assert len(lines) < 3500
+    assert len(lines) < 4000
     assert max(len(line.expandtabs()) for line in lines) <= 120
 
 
@@ -191,7 +191,8 @@ from helpers.stubs import STUBS
 recorded = []
 programs.Recorder.write = lambda self, config, path: recorded.extend(self.records)
 pytest.main(["-q", "-n", "0", "--stub", "faithful", "--write-suite=unused", "suites", "-k", "not small_scope"])
-records = [record for record in recorded if record.steps and not record.issue and "swap" not in record.parameters]
+records = [record for record in recorded if record.steps and "swap" not in record.parameters]
+records.sort(key=lambda record: record.issue != "")  # A defect that is known may be what the program says.
 
 def altered(stub, record):
     model, steps = STUBS[stub](Facts()), []

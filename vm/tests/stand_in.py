@@ -34,6 +34,7 @@ def guest(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], N
             if failed and when == "call":
                 report.outcome, report.longrepr = "failed", "the kernel is bad"
             log.write(json.dumps(pytest_report_to_serializable(report)) + "\n")
+        log.write(json.dumps({"$report_type": "SessionFinish", "exitstatus": int(failed)}) + "\n")
     for empty in (shared.console, shared.dmesg, shared.output):
         empty.write_text("")
     shared.status.write_text(f"{int(failed)}\n")
