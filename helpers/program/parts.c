@@ -101,16 +101,19 @@ static void find_what_is_known(void)
 		known |= scan_nothing(1ULL << bit) == 0 ? 1ULL << bit : 0;
 }
 
-/* The arena: a stretch of addresses that nobody uses, aligned for huge pages. */
+/*
+ * The arena: a stretch of addresses that nobody uses, and that shares no page table with anybody's: what is said of
+ * memory without a page table depends on that.
+ */
 static void find_arena(void)
 {
-	size_t length = (size_t)1 << 30;
+	size_t reach = HUGE_PAGE * (PAGE / 8), length = 3 * reach;
 	char *place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (place == MAP_FAILED)
 		end(CANNOT_ASK, "can't be asked here: no addresses: %s", strerror(errno));
 	munmap(place, length);
-	arena = (char *)(((uintptr_t)place + length / 4) / HUGE_PAGE * HUGE_PAGE);
+	arena = (char *)(((uintptr_t)place + reach) / reach * reach);
 }
 
 static void find_soft_dirty(void)
