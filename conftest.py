@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-machine-setup", action="store_true", help="leave swap, hugetlb and THP settings alone")
     group.addoption("--scratch", metavar="DIR", help="a directory on a real file system for mapped files")
     group.addoption("--dangerous", action="store_true", help="run tests that may hang a kernel with a known defect")
+    group.addoption("--no-known-issues", action="store_true", help="known defects fail: to bisect for one, say")
     group.addoption("--exhaustive", action="store_true", help="masks: all bits the kernel knows, all return masks")
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
     group.addoption("--failures", metavar="DIR", default="failures", help="where C programs of failures are written")
