@@ -75,16 +75,18 @@ def search_path() -> str:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the program as Ctrl-C does: through every ``finally``, which no second one disturbs.
+    """SIGTERM and SIGHUP end the program as Ctrl-C does: through every ``finally``.
 
-    What was ignored stays ignored, as nohup(1) wants it.
+    After the first, no other disturbs what is cleaned up, nor how the program ends. What was ignored stays ignored,
+    as nohup(1) wants it.
     """
     before: dict[signal.Signals, Any] = {}
+    came: list[str] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt(signal.Signals(number).name)
+        came.append(signal.Signals(number).name)
+        if len(came) == 1:
+            raise KeyboardInterrupt(*came)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -92,8 +94,9 @@ def ended_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not came:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:

@@ -35,7 +35,10 @@ DIED_OF_SIGNAL = 128
 #: Exit statuses of pytest, when it has no results.
 PYTEST_FAILED = {2: "couldn't collect the tests", 3: "failed", 4: "doesn't take its arguments", 5: "found no tests"}
 #: What is on the console when a kernel can't mount its root from the host.
-_NO_9P = ("unknown filesystem type '9p'", "9pnet_virtio: no channels", "VFS: Unable to mount root", "No such device")
+_NO_9P = re.compile(
+    r"mount: mounting \S+ on /newroot/ failed: No such device"
+    r"|.*(?:unknown filesystem type '9p'|9pnet_virtio: no channels|VFS: Unable to mount root fs)"
+)
 
 #: The beginning of what QEMU and virtme-ng say when they can't start a guest.
 _REFUSES = re.compile(r"(qemu-system-\w+|virtme-run|vng|[\w.]*Error): ")
@@ -150,8 +153,7 @@ def keep(shared: Shared, verdict: Verdict) -> None:
 
 def why_not_booted(kernel: Kernel, ending: Ending, results: Results) -> str:
     """The reason in a sentence."""
-    text = results.last_words
-    if any(sign in text for sign in _NO_9P):
+    if any(_NO_9P.match(line) for line in results.console):
         return (
             f"{kernel.name} can't mount the host's files: it has no 9p (CONFIG_9P_FS, CONFIG_NET_9P_VIRTIO), built in "
             "or as a module beside it; Debian's cloud flavour has none, its plain one has"

@@ -266,3 +266,18 @@ def test_a_guest_that_did_not_boot_says_why(tmp_path: Path, trouble: Trouble | N
     with pytest.raises(CannotRun, match=rf"^6\.99\.1-test didn't boot: {said}"):
         verdict_of(shared, trouble, booted=False)
     assert kept(shared).status == NOT_ASKED
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mount: mounting /dev/root on /newroot/ failed: No such device",
+        "[    0.9] VFS: Unable to mount root fs on unknown-block(0,0)",
+        "[    0.9] 9pnet_virtio: no channels available for device /dev/root",
+    ],
+)
+def test_a_kernel_without_9p_is_told_by_what_it_says_long_before_it_panics(tmp_path: Path, line: str) -> None:
+    shared = handwritten.write(tmp_path, [], [], [])
+    shared.console.write_text("\n".join([line, *["[    1.0]  a line of the panic's trace"] * 100]))
+    with pytest.raises(CannotRun, match=r"^6\.99\.1-test can't mount the host's files: it has no 9p "):
+        verdict_of(shared, PANIC, booted=False)
