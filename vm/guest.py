@@ -94,9 +94,8 @@ def ended_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        if not came:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if came else handler)  # Python gives up other handlers as it exits.
 
 
 def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:

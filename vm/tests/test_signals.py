@@ -10,7 +10,7 @@ import pytest
 
 from vm.mounts import CHECKOUT
 
-#: A program that is interrupted, again while it cleans up, and once more when it is about to say so.
+#: A program that is interrupted, again while it cleans up, when it is about to say so, and as Python exits.
 PROGRAM = """\
 import os, signal, sys
 from vm.guest import ended_by_signals
@@ -24,7 +24,11 @@ try:
             print("cleaned up")
 except KeyboardInterrupt as told:
     again()
-    print("interrupted by", told)
+    print("interrupted by", told, flush=True)
+    class Last:
+        def __del__(self, kill=os.kill, me=os.getpid()):
+            kill(me, {number})
+    sys.last = Last()
     sys.exit(3)
 """
 
