@@ -177,7 +177,6 @@ class Build:
                 end(vng)
                 raise
             if vng.wait(LIMIT) != 0:
-                log.flush()
                 raise CannotRun(f"{self.tree} {failure}: {first_error(self.log)} ({self.log})")
 
     def image(self) -> Path:
@@ -200,6 +199,7 @@ def copy_output(process: subprocess.Popen[bytes], log: IO[str]) -> None:
                 if not data:
                     return
                 log.write(data.decode(errors="replace"))
+                log.flush()  # Somebody may want to see how far it is.
     raise CannotRun(f"the build isn't done after {LIMIT / 60:.0f} minutes ({log.name})")
 
 

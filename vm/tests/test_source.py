@@ -21,10 +21,15 @@ ROOT = Path(__file__).parents[2]
 SLOW = "echo half >$1\nsleep 300\n"
 
 
+def log_of(cache_home: Path) -> str:
+    """What the only build in the cache has printed so far."""
+    [log] = cache_home.glob("pagemap-scan/builds/*/*/build.log")
+    return log.read_text()
+
+
 def compiled(cache_home: Path) -> list[str]:
     """The objects that the last build compiled."""
-    [log] = cache_home.glob("pagemap-scan/builds/*/*/build.log")
-    return re.findall(r"^  CC +(\S+)$", log.read_text(), re.MULTILINE)
+    return re.findall(r"^  CC +(\S+)$", log_of(cache_home), re.MULTILINE)
 
 
 def processes_in(directory: Path) -> list[str]:
@@ -298,6 +303,7 @@ def test_ending_the_harness_ends_the_build(
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.PIPE) as harness:
         half = "pagemap-scan/builds/*/base/arch/x86/boot/bzImage"
         wait_until(lambda: list(cache_home.glob(half)), "the image isn't begun")
+        wait_until(lambda: "BUILD   bzImage" in log_of(cache_home), "the log doesn't tell how far the build is")
         harness.send_signal(number)
         harness.communicate(timeout=60)
     assert harness.returncode != 0
