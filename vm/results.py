@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vm.shared import MARK, Shared
+from vm.shared import MARK, Shared, follow
 from vm.splats import Splat, splats
 
 #: What helpers/plugins/machine.py says when nothing can be asked.
@@ -95,11 +95,7 @@ class Results:
         """The tests that had begun, and of whose end nothing is known."""
         running: dict[str, str] = {}
         for line in self.console:
-            match line.partition(MARK)[2].split():
-                case ["start", process, *test]:
-                    running[process] = " ".join(test)
-                case ["end", process, *_]:
-                    running.pop(process, None)
+            follow(running, line)
         return [test for test in running.values() if test not in self._finished]
 
     @cached_property

@@ -9,6 +9,15 @@ from pathlib import Path
 MARK = "pagemap-scan-suite:"
 
 
+def follow(running: dict[str, str], line: str) -> None:
+    """Keeps, by a line of the console, which test runs in which process."""
+    match line.partition(MARK)[2].split():
+        case ["start", process, *test]:
+            running[process] = " ".join(test)
+        case ["end", process, *_]:
+            running.pop(process, None)
+
+
 @dataclass(frozen=True)
 class Shared:
     """A results directory: what the guest writes, line by line or whole, and what the host makes of it."""

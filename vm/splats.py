@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vm.shared import MARK
+from vm.shared import MARK, follow
 
 #: What stands before a message: a level, the time, with CONFIG_PRINTK_CALLER the task or processor.
 _PREFIX = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
@@ -66,7 +66,8 @@ class _Listener:
 
     def line(self, line: str) -> None:
         if MARK in line:
-            self.mark(line.split(MARK, 1)[1].split())
+            self.marks_since += 1
+            follow(self.running, line)
             return
         message, is_kernels = _PREFIX.subn("", line)
         if is_kernels and SPLATS.match(message) and not self.goes_on:
@@ -77,14 +78,6 @@ class _Listener:
         self.lines.append(line)
         if _END.search(message) or len(self.lines) >= LONGEST:
             self.end()
-
-    def mark(self, words: list[str]) -> None:
-        self.marks_since += 1
-        match words:
-            case ["start", process, *test]:
-                self.running[process] = " ".join(test)
-            case ["end", process, *_]:
-                self.running.pop(process, None)
 
     @property
     def goes_on(self) -> bool:
