@@ -250,9 +250,8 @@ class Kernel(Target):
         directory = self.sizes.tmpfs if op.backing is Backing.TMPFS else self.sizes.disk
         if directory is None:
             raise SuiteError(f"there is no directory for {op.backing.value}")
-        fd, path = tempfile.mkstemp(dir=directory, prefix="pagemap-scan-")
-        os.unlink(path)
-        return fd
+        with tempfile.TemporaryFile(dir=directory) as file:
+            return os.dup(file.fileno())
 
     def unmap(self, op: Unmap) -> None:
         checked(lib.native_munmap(self.address(op.span.start), self.length(op.span)), str(op))

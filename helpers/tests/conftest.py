@@ -1,6 +1,7 @@
 """What tests of several files need."""
 
 import fcntl
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,15 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def alone() -> Iterator[None]:
-    """No other test changes the machine meanwhile, and no run that this test is a part of has changed it."""
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No other test changes the machine meanwhile, and no run that this test is a part of has changed it.
+
+    Temporary files go to a directory that tests in other workers don't share.
+    """
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with (ROOT / "pyproject.toml").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if JOURNAL.exists():

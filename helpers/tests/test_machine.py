@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,14 @@ def state_of_the_machine() -> dict[str, object]:
         "ksm": [path.read_text() for path in [host.KSM / "run"] if path.exists()],
         "loop devices": sorted(path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")),
         "mounts": Path("/proc/self/mounts").read_text(),
-        "files": [sorted(Path(where).glob("pagemap-scan*")) for where in ("/tmp", "/var/tmp", "/dev/shm", "/run")],
+        "temporary files": [path for path in sorted(Path(tempfile.gettempdir()).iterdir()) if not of_pytest(path)],
+        "files": [sorted(Path(where).glob("pagemap-scan*")) for where in ("/var/tmp", "/dev/shm", "/run")],
     }
+
+
+def of_pytest(path: Path) -> bool:
+    """Whether it is where pytest keeps the temporary files of its last runs, whatever it runs."""
+    return path.name.startswith("pytest-of-")
 
 
 def processes_of_session(session: int) -> list[int]:
