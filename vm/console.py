@@ -13,6 +13,8 @@ from vm.shared import MARK
 #: Once the kernel has panicked, QEMU ends by itself; seconds to wait for that.
 LAST_WORDS = 10.0
 _PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
+#: The kernel looks for these every two minutes; what it finds doesn't go on any more.
+_HUNG = re.compile(r"INFO: task (\S+):\d+ blocked for more than \d+ seconds")
 #: After this QEMU stands still and never exits.
 _KVM_BROKEN = "KVM internal error"
 
@@ -72,9 +74,15 @@ class Console:
         self.heard(line)
         if MARK in line:
             self.mark(line.split(MARK, 1)[1].split())
-        elif self.last_trouble is None and (found := _PANIC.search(line)):
+        elif self.last_trouble is None:
+            self.look_for_trouble(line)
+
+    def look_for_trouble(self, line: str) -> None:
+        if found := _PANIC.search(line):
             self.stop(Trouble(f"the kernel panicked: {found[1]}"), LAST_WORDS)
-        elif self.last_trouble is None and _KVM_BROKEN in line:
+        elif found := _HUNG.search(line):
+            self.stop(Trouble(f"the guest hangs: the kernel says that {found[1]} is blocked"), LAST_WORDS)
+        elif _KVM_BROKEN in line:
             self.stop(Trouble("KVM can't run this guest (KVM internal error): give --accel=tcg", by_kernel=False), 0)
 
     def stop(self, trouble: Trouble, within: float) -> None:

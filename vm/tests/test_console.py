@@ -84,6 +84,14 @@ def test_a_panic_is_told_once_its_last_words_were_heard(guest: Console, clock: C
     assert guest.last_trouble == guest.trouble()  # As when QEMU ends by itself.
 
 
+def test_a_task_that_hangs_ends_the_guest_once_the_kernel_has_told_of_it(guest: Console, clock: Clock) -> None:
+    guest.line("[  363.1] INFO: task khugepaged:41 blocked for more than 120 seconds.")
+    guest.line("[  363.2] INFO: task python:203 blocked for more than 120 seconds.")
+    assert guest.trouble() is None
+    hangs = Trouble("the guest hangs: the kernel says that khugepaged is blocked")
+    assert trouble_after(guest, clock, LAST_WORDS) == hangs
+
+
 def test_kvm_that_stands_still_is_told_at_once(guest: Console) -> None:
     said(guest, "KVM internal error. Suberror: 1")
     found = guest.trouble()
