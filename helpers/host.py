@@ -235,6 +235,8 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
         os.close(fd)
     if not facts.soft_dirty:
         found["soft-dirty"] = "the kernel is built without CONFIG_MEM_SOFT_DIRTY: boot one that has it"
+    elif Category.SOFT_DIRTY not in facts.known:
+        found["soft-dirty"] = "PAGEMAP_SCAN doesn't know SOFT_DIRTY here: scan on a kernel that accepts the bit"
     return found
 
 

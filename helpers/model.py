@@ -96,7 +96,7 @@ class Facts:
 
     page_size: int = 4096
     pages_per_huge_page: int = 512
-    known: Category = Category(0x1FF)
+    known: Category = Category(0x3FF)
     written_needs_registration: bool = False
     soft_dirty: bool = False
 

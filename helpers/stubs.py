@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from helpers.interface.uapi import Category, PagemapBit
 from helpers.model import (
@@ -43,18 +43,20 @@ from helpers.operations import (
     Unregister,
 )
 
-#: The model itself plays the usual kernel, one that has soft-dirty bits, one that has read-write protection.
-FAITHFUL = ("faithful", "faithful-soft-dirty", "faithful-rwp")
+#: What the kernel has that a stub plays, whatever is asked of it.
+_HAS = {"faithful-soft-dirty": {"soft-dirty"}, "faithful-rwp": {"rwp"}}
+#: Stubs with nothing broken: the model itself.
+FAITHFUL = ("faithful", *_HAS)
 STUBS: dict[str, Callable[[Facts], Model]] = dict.fromkeys(FAITHFUL, Model)
-_SOFT_DIRTY = Facts(soft_dirty=True)
-_RWP = Facts(known=Category(0x3FF), written_needs_registration=True)
-#: What there is in a kernel that a stub plays, where it isn't the usual one.
-FACTS = {"faithful-soft-dirty": _SOFT_DIRTY, "faithful-rwp": _RWP}
 
 
-def facts_of(stub: str) -> Facts:
-    """What has to be known of the kernel that a stub plays."""
-    return FACTS.get(stub, Facts())
+def facts_of(stub: str, needs: Iterable[str] = ()) -> Facts:
+    """What has to be known of the kernel that a stub plays for a test: it has what the test needs.
+
+    ``needs``: keys of :func:`helpers.host.missing`.
+    """
+    has = {*needs, *_HAS.get(stub, ())}
+    return Facts(written_needs_registration="rwp" in has, soft_dirty="soft-dirty" in has)
 
 
 def _name_of(stub: type[Model]) -> str:
@@ -65,18 +67,6 @@ def broken(stub: type[Model]) -> type[Model]:
     """Adds a stub to the list; its name is that of the class in words, its docstring says what is broken."""
     STUBS[_name_of(stub)] = stub
     return stub
-
-
-def broken_with_soft_dirty(stub: type[Model]) -> type[Model]:
-    """The same of a stub that plays a kernel with soft-dirty bits."""
-    FACTS[_name_of(stub)] = _SOFT_DIRTY
-    return broken(stub)
-
-
-def broken_with_rwp(stub: type[Model]) -> type[Model]:
-    """The same of a stub that plays a kernel with read-write protection."""
-    FACTS[_name_of(stub)] = _RWP
-    return broken(stub)
 
 
 def _without(name: str, bit: int, when: Callable[[Page], bool] = lambda page: True) -> None:
@@ -439,7 +429,7 @@ class HolesKeepProtection(Model):
             page.protected = protected
 
 
-@broken_with_soft_dirty
+@broken
 class ClearingDoesNothing(Model):
     """Pages stay soft-dirty."""
 
@@ -447,7 +437,7 @@ class ClearingDoesNothing(Model):
         return
 
 
-@broken_with_soft_dirty
+@broken
 class ClearingForgetsNewMappings(Model):
     """Only what was written is clean afterwards: a new mapping stays soft-dirty."""
 
@@ -457,7 +447,7 @@ class ClearingForgetsNewMappings(Model):
             page.dirtied = False
 
 
-@broken_with_soft_dirty
+@broken
 class ClearingUnprotects(Model):
     """Clearing soft-dirty bits makes pages WRITTEN."""
 
@@ -467,7 +457,7 @@ class ClearingUnprotects(Model):
             page.protected = False
 
 
-@broken_with_soft_dirty
+@broken
 class ClearingProtects(Model):
     """Clearing soft-dirty bits makes pages that were WRITTEN unwritten."""
 
@@ -477,7 +467,7 @@ class ClearingProtects(Model):
             page.protected = page.content is not Content.NONE
 
 
-@broken_with_soft_dirty
+@broken
 class ReadingIsSoftDirty(Model):
     """A page that was read is soft-dirty."""
 
@@ -486,7 +476,7 @@ class ReadingIsSoftDirty(Model):
         page.dirtied = True
 
 
-@broken_with_soft_dirty
+@broken
 class WritingIsNotSoftDirty(Model):
     """A write isn't recorded."""
 
@@ -496,7 +486,7 @@ class WritingIsNotSoftDirty(Model):
         page.dirtied = was
 
 
-@broken_with_soft_dirty
+@broken
 class ProtectingClearsSoftDirty(Model):
     """WP_MATCHING makes pages clean."""
 
@@ -506,7 +496,7 @@ class ProtectingClearsSoftDirty(Model):
             space[number].dirtied = False
 
 
-@broken_with_soft_dirty
+@broken
 class NewMappingsAreClean(Model):
     """What was mapped since soft-dirty bits were cleared isn't soft-dirty."""
 
@@ -516,7 +506,7 @@ class NewMappingsAreClean(Model):
             page.is_new = not self.was_cleared
 
 
-@broken_with_soft_dirty
+@broken
 class MergingLosesSoftDirty(Model):
     """A new mapping that becomes one with an old one isn't soft-dirty."""
 
@@ -527,7 +517,7 @@ class MergingLosesSoftDirty(Model):
             page.is_new = page.is_new and before[number] and number - 1 not in self.memory
 
 
-@broken_with_soft_dirty
+@broken
 class SwapLosesSoftDirty(Model):
     """A page that went to swap isn't soft-dirty any more."""
 
@@ -536,7 +526,7 @@ class SwapLosesSoftDirty(Model):
         page.dirtied = False
 
 
-@broken_with_soft_dirty
+@broken
 class PagemapDoesNotSaySoftDirty(Model):
     """read(2) of pagemap says of no page that it is soft-dirty."""
 
@@ -565,7 +555,7 @@ class TruncationUnprotects(Model):
             page.protected = False
 
 
-@broken_with_rwp
+@broken
 class ProtectedIsAccessed(Model):
     """ACCESSED is said of protected pages."""
 
@@ -574,7 +564,7 @@ class ProtectedIsAccessed(Model):
         return told | ACCESSED if page.tracking is Tracking.ACCESS else told
 
 
-@broken_with_rwp
+@broken
 class OnlyWritesAreAccesses(Model):
     """A read isn't recorded."""
 
@@ -585,7 +575,7 @@ class OnlyWritesAreAccesses(Model):
             page.protected = page.protected or (protected and page.tracking is Tracking.ACCESS)
 
 
-@broken_with_rwp
+@broken
 class AccessedIsWritten(Model):
     """WRITTEN is said of memory that is registered for read-write protection."""
 
@@ -594,7 +584,7 @@ class AccessedIsWritten(Model):
         return told | WRITTEN if told & ACCESSED else told
 
 
-@broken_with_rwp
+@broken
 class HolesAreAccessed(Model):
     """ACCESSED is said of what isn't there."""
 
@@ -603,7 +593,7 @@ class HolesAreAccessed(Model):
         return told | ACCESSED if page.tracking is Tracking.ACCESS and not page.protected else told
 
 
-@broken_with_rwp
+@broken
 class SwapLosesReadWriteProtection(Model):
     """A page that went to swap is ACCESSED."""
 

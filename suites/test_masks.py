@@ -9,7 +9,7 @@ from helpers.host import Host
 from helpers.interface.uapi import Category, category
 from helpers.lab import Lab
 from helpers.operations import Region
-from helpers.plugins.labs import LAB, new_target
+from helpers.plugins.labs import LAB, new_lab
 from helpers.plugins.verdict import COMBINATIONS
 
 #: Bits 0 to 7 are in every default run.
@@ -27,7 +27,7 @@ def chunk_in_c(chunk: int, returned: str) -> str:
 @pytest.fixture(scope="module")
 def shared_mosaic(pytestconfig: pytest.Config, host: Host) -> Iterator[masks.Mosaic]:
     """Made once: no scan of these tests changes it."""
-    lab = Lab(host, new_target(pytestconfig))
+    lab = new_lab(pytestconfig)
     yield masks.build(lab)
     lab.close()
 

@@ -68,8 +68,6 @@ def test_a_page_lost_to_a_memory_failure_is_not_present(lab: Lab, protected: boo
 @pytest.fixture
 def gigantic(lab: Lab) -> Iterator[tuple[Kernel, Span]]:
     """Shared, registered hugetlb memory of one page of 1 GiB: too many small ones for a model of each."""
-    if missing := lab.host.missing.get("hugetlb 1 GiB"):
-        pytest.skip(missing)
     kernel = Kernel(Sizes(lab.host.sizes.page, GIGANTIC))
     span = Span(0, kernel.sizes.pages_per_huge_page)
     Map(span, Backing.HUGETLB, shared=True).run(kernel)
@@ -79,6 +77,7 @@ def gigantic(lab: Lab) -> Iterator[tuple[Kernel, Span]]:
     kernel.close()
 
 
+@pytest.mark.needs("hugetlb 1 GiB")
 @pytest.mark.kernel_only("its pages are too many for the model")
 @pytest.mark.clause("hugetlb-gigantic", "hugetlb-partial")
 def test_a_page_of_a_gigabyte_is_tracked(lab: Lab, gigantic: tuple[Kernel, Span]) -> None:

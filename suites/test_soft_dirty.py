@@ -7,6 +7,7 @@ from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
 from helpers.operations import Advice, Backing, Prot, Region, Tracking
 
+pytestmark = pytest.mark.needs("soft-dirty")
 C = Category
 SOFT_DIRTY = C.SOFT_DIRTY
 WP = ScanFlag.WP_MATCHING
@@ -14,16 +15,6 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 writable = pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if kind.is_accessible and kind.name != "thp-zero"], ids=str
 )
-
-
-@pytest.fixture
-def lab(lab: Lab) -> Lab:
-    """A lab on a kernel that has soft-dirty bits."""
-    if missing := lab.host.missing.get("soft-dirty"):
-        pytest.skip(missing)
-    if SOFT_DIRTY not in lab.all:
-        pytest.skip("the kernel doesn't know SOFT_DIRTY: scan on a kernel that accepts the bit")
-    return lab
 
 
 def soft_dirty(lab: Lab, pages: tuple[int, int]) -> list[int]:

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from helpers.lab import CannotAsk, KernelDiffers, Lab
+from helpers.lab import CannotAsk, KernelDiffers
 from helpers.plugins.clauses import clauses_of
-from helpers.plugins.labs import new_target
-from helpers.plugins.machine import HOST, SUITES
+from helpers.plugins.labs import new_lab
+from helpers.plugins.machine import SUITES
 
 #: The programs that find defects out, by name; the suites hand them over.
 PROBES = pytest.StashKey[dict[str, Any]]()
@@ -38,7 +38,7 @@ def exhibits(config: pytest.Config, probe: str) -> bool:
     """Whether the kernel shows a defect: the probe's program differs from the contract. Asked once."""
     answers = config.stash.setdefault(PROBED, {})
     if probe not in answers:
-        lab = Lab(config.stash[HOST], new_target(config))
+        lab = new_lab(config)
         try:
             config.stash[PROBES][probe](lab)
             answers[probe] = False

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from helpers import stubs
 from helpers.host import Host
 from helpers.kernel import Kernel
 from helpers.lab import CannotAsk, Lab
-from helpers.operations import Target
 from helpers.plugins.machine import HOST
 
 LAB = pytest.StashKey[Lab]()
@@ -22,19 +23,24 @@ def host(pytestconfig: pytest.Config) -> Host:
     return pytestconfig.stash[HOST]
 
 
-def new_target(config: pytest.Config) -> Target:
-    """The kernel, or the stub that --stub names."""
-    from helpers import stubs
-
+def new_lab(config: pytest.Config, needs: Iterable[str] = (), may_hang: bool = False) -> Lab:
+    """A lab on the kernel, or on the stub that --stub names, which plays a kernel that has what is needed."""
     host, name = config.stash[HOST], config.getoption("stub")
-    return stubs.STUBS[name](host.facts) if name else Kernel(host.sizes)
+    if not name:
+        return Lab(host, Kernel(host.sizes), may_hang=may_hang)
+    host = replace(host, facts=stubs.facts_of(name, needs))
+    return Lab(host, stubs.STUBS[name](host.facts), may_hang=may_hang)
+
+
+def needs_of(item: pytest.Item) -> list[str]:
+    """What a test needs of kernel and machine: keys of :func:`helpers.host.missing`."""
+    return [need for marker in item.iter_markers("needs") for need in marker.args]
 
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab with nothing in it yet; all that the test maps and opens is given back."""
-    config = request.config
-    found = Lab(config.stash[HOST], new_target(config), may_hang="may_hang" in request.node.keywords)
+    found = new_lab(request.config, needs_of(request.node), may_hang="may_hang" in request.node.keywords)
     request.node.stash[LAB] = found
     yield found
     found.close()
@@ -57,6 +63,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("does the machine lasting harm: give --dangerous, in a virtual machine")
     if item.get_closest_marker("kernel_only") and item.config.getoption("stub"):
         pytest.skip("asks for more than a stub kernel has: run on a kernel")
+    for need in needs_of(item):
+        if reason := item.config.stash[HOST].missing.get(need):
+            pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,7 +11,6 @@ import pytest
 
 from helpers.host import CannotTest, Host, find_host, find_sizes
 from helpers.interface.native import lib
-from helpers.interface.uapi import Category
 from helpers.machine import Machine
 from helpers.stubs import facts_of
 
@@ -29,6 +28,10 @@ def asks_the_kernel(config: pytest.Config) -> bool:
     return any(path == SUITES or SUITES in path.parents or path in SUITES.parents for path in paths)
 
 
+#: What no test can ask of a stub kernel.
+_NOT_IN_STUBS = {"ksm": "the stub kernel has none"}
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {number}")
 
@@ -36,10 +39,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("stub"):
-        facts = facts_of(config.getoption("stub"))
-        has = {"soft-dirty": facts.soft_dirty, "rwp": Category.ACCESSED in facts.known, "ksm": False}
-        missing = {need: "the stub kernel has none" for need, there_is in has.items() if not there_is}
-        config.stash[HOST] = Host(find_sizes(), facts, missing)
+        config.stash[HOST] = Host(find_sizes(), facts_of(config.getoption("stub")), _NOT_IN_STUBS)
         return
     if not asks_the_kernel(config):
         return

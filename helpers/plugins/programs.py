@@ -12,10 +12,9 @@ import pytest
 from pytest_html import extras
 
 from helpers import masks
-from helpers.lab import Lab
 from helpers.plugins.clauses import catalogue, clauses_of
 from helpers.plugins.known_issues import PROBES, issue_named, known_issues
-from helpers.plugins.labs import LAB, new_target
+from helpers.plugins.labs import LAB, needs_of, new_lab
 from helpers.plugins.machine import HOST
 from helpers.plugins.verdict import SUBJECT
 from helpers.program.printer import program
@@ -75,19 +74,23 @@ class Recorder:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.left_out: dict[str, str] = {}
+        #: What the tests that a known issue names need.
+        self.needs: dict[str, list[str]] = {}
 
     def add(self, item: pytest.Item, report: pytest.TestReport) -> None:
         function, _, parameters = item.name.partition("[")
         parameters = parameters and f"[{parameters}"
         issue = (issue_named(item) or {"id": ""})["id"]
         lab = item.stash.get(LAB, None)
+        self.needs.setdefault(issue, needs_of(item))
         if as_loop := item.get_closest_marker("in_c"):
             call = as_loop.kwargs["call"](**getattr(getattr(item, "callspec", None), "params", {}))
             self.records.append(Record(function, parameters, loop=call_in_c(call), issue=issue))
         elif only := item.get_closest_marker("kernel_only"):
             self.left_out[function] = only.args[0]
         elif report.passed and lab and lab.steps:
-            self.records.append(Record(function, parameters, tuple(lab.steps), tuple(lab.prepared), issue))
+            steps, prepared = tuple(lab.steps), tuple(lab.prepared)
+            self.records.append(Record(function, parameters, steps, prepared, issue, facts=lab.facts))
         elif report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
             self.left_out[f"{function}, in part"] = reason.removeprefix("Skipped: ")
@@ -100,8 +103,8 @@ class Recorder:
         mosaics = {}
         for swap, guards in itertools.product((True, False), repeat=2):
             missing = {"swap": not swap, "guard regions": not guards}
-            host = replace(config.stash[HOST], missing={need: "" for need, lacks in missing.items() if lacks})
-            lab = Lab(host, new_target(config))
+            lab = new_lab(config)
+            lab.host = replace(lab.host, missing={need: "" for need, lacks in missing.items() if lacks})
             mosaics[swap, guards] = Mosaic(lab.steps, masks.build(lab).runs)
         suite = Suite(facts, mosaics)
         left_out = [f"{name}: {reason}" for name, reason in sorted(self.left_out.items())]
@@ -113,9 +116,9 @@ class Recorder:
         named = {record.issue for record in self.records}
         for issue in known_issues():
             if issue["id"] in named:
-                lab = Lab(config.stash[HOST], new_target(config))
+                lab = new_lab(config, self.needs[issue["id"]])
                 config.stash[PROBES][issue["probe"]](lab)
-                probe = Record(issue["probe"], steps=tuple(lab.steps), prepared=tuple(lab.prepared))
+                probe = Record(issue["probe"], steps=tuple(lab.steps), prepared=tuple(lab.prepared), facts=lab.facts)
                 found.append(Issue(issue["id"], issue["summary"], issue["match"], probe))
         return found
 

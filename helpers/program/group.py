@@ -158,7 +158,7 @@ def _rows(records: Sequence[Record], calls: Sequence[Term], printer: Printer) ->
     kinds: dict[tuple[str, Term, tuple[str, ...]], set[str]] = {}
     for record, call in zip(records, calls, strict=True):
         marks = [f"KNOWN({identifier(record.issue)})"] if record.issue else []
-        marks += ["OLD_WRITTEN"] if record.needs_old_written(printer.facts) else []
+        marks += ["OLD_WRITTEN"] if record.needs_old_written else []
         members = kinds.setdefault((record.pattern, call, tuple(marks)), set())
         members.update({record.kind.name} if record.kind else ())
     rows = [

@@ -32,7 +32,8 @@ enum { KEEPS = 0, DIFFERS = 1, CANNOT_ASK = 4 };
 
 static int pagemap, child_pagemap = -1;
 static uint64_t known;
-static int has_soft_dirty;
+/* Whether there are soft-dirty bits, and whether every page has one still, which isn't told. */
+static int has_soft_dirty, all_soft_dirty;
 static char *arena;
 /* What there is to say about the outcome. */
 static char said[1 << 18];
@@ -122,7 +123,7 @@ static void find_soft_dirty(void)
 
 	*(volatile char *)&entry = 0;
 	must(pread(pagemap, &entry, 8, (uintptr_t)&entry / PAGE * 8), "read /proc/self/pagemap");
-	has_soft_dirty = entry >> 55 & 1;
+	has_soft_dirty = all_soft_dirty = entry >> 55 & 1;
 }
 
 static void prepare_to_ask(void)
@@ -467,7 +468,7 @@ static void clear_refs(void)
 		end(CANNOT_ASK, "can't be asked here: the kernel is built without CONFIG_MEM_SOFT_DIRTY");
 	must(write(fd, "4", 1), "write /proc/self/clear_refs");
 	close(fd);
-	has_soft_dirty = 0;
+	all_soft_dirty = 0;
 }
 
 //@ fork_child: base
@@ -532,7 +533,7 @@ static void expect_entries(int64_t start, int64_t stop, uint64_t bits, int other
 
 	for (; runs->pages; runs++) {
 		for (int64_t last = page + runs->pages; page < last; page++) {
-			uint64_t soft_dirty = has_soft_dirty && page < stop ? PM_SOFT_DIRTY : 0;
+			uint64_t soft_dirty = all_soft_dirty && page < stop ? PM_SOFT_DIRTY : 0;
 			uint64_t expected = (runs->bits | soft_dirty) & bits, observed = found[page - start] & bits;
 
 			if (observed == expected)
@@ -688,7 +689,7 @@ static size_t expected_regions(const struct scan *scan, uint64_t returned, struc
 
 	for (const struct region *region = scan->regions; region && region->stop; region++) {
 		for (int64_t turn = 0; turn < (region->times ? region->times : 1); turn++) {
-			uint64_t soft_dirty = has_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0;
+			uint64_t soft_dirty = all_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0;
 			uint64_t categories = (region->categories | soft_dirty) & returned;
 			uint64_t start = (uintptr_t)at(region->start + turn * region->stride);
 			uint64_t stop = (uintptr_t)at(region->stop + turn * region->stride);
@@ -748,7 +749,7 @@ static void scan(struct scan scan)
 	masks = arg.category_inverted | arg.category_mask | arg.category_anyof_mask;
 	if ((masks | arg.return_mask) & (known ^ MADE_FOR))
 		end(CANNOT_ASK, "can't be asked here: the kernel knows other categories than this was made for");
-	if (masks & PAGE_IS_SOFT_DIRTY && has_soft_dirty)
+	if (masks & PAGE_IS_SOFT_DIRTY && all_soft_dirty)
 		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
 	wanted = expected_regions(&scan, arg.return_mask, expected);
 	due = scan.error ? -scan.error : (long)wanted;
@@ -1366,6 +1367,7 @@ static int shows(struct issue *issue)
 
 		kind = kind_of(issue->kind);
 		status = KEEPS;
+		all_soft_dirty = has_soft_dirty;
 		if (!sigsetjmp(way_out, 0))
 			issue->probe();
 		clean_up();
@@ -1408,6 +1410,7 @@ static void begin_test(void)
 	said_length = *said = 0;
 	has_defect = row.issue && shows(row.issue);
 	status = KEEPS;
+	all_soft_dirty = has_soft_dirty;
 	alarm(300);
 }
 

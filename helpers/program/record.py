@@ -18,7 +18,8 @@ from helpers.program.term import Term, as_loops, expression
 class Record:
     """A test that ran: its function, its parameters, what it did, and the known issue that names it.
 
-    ``loop`` is a call in C for a test that is a loop over more cases than could be told one by one.
+    ``loop`` is a call in C for a test that is a loop over more cases than could be told one by one. ``facts`` are
+    those of the kernel that the expectations are about.
     """
 
     function: str
@@ -27,6 +28,7 @@ class Record:
     prepared: tuple[Prepared, ...] = ()
     issue: str = ""
     loop: Term | None = None
+    facts: Facts = Facts()
 
     @property
     def kind(self) -> Kind | None:
@@ -39,9 +41,10 @@ class Record:
         told = self.parameters.removeprefix("[").removesuffix("]")
         return told.replace(self.kind.name, "*", 1) if self.kind else told
 
-    def needs_old_written(self, facts: Facts) -> bool:
+    @property
+    def needs_old_written(self) -> bool:
         """Whether the expectations don't hold on kernels that say WRITTEN of registered memory only."""
-        model = Model(replace(facts, written_needs_registration=True))
+        model = Model(replace(self.facts, written_needs_registration=True))
         try:
             return any(step.operation.run(model) != step.expected for step in self.steps if not step.is_precondition)
         except Unspecified:
@@ -49,6 +52,7 @@ class Record:
 
     def forms(self, printer: Printer) -> tuple[tuple[Term, ...], ...]:
         """The statements, with what is the kind's own told as such, and as it is."""
+        printer.tells_soft_dirty = False
         statements = tuple(as_loops(tuple(self._statements(printer)), "int64_t ", "page"))
         if not self.prepared:
             return (statements,)
@@ -105,7 +109,7 @@ class _Own:
 
 
 def _untracked(prepared: Prepared) -> int:
-    return prepared.categories & ~int(Category.WPALLOWED | Category.WRITTEN)
+    return prepared.categories & ~int(Category.WPALLOWED | Category.WRITTEN | Category.SOFT_DIRTY | Category.ACCESSED)
 
 
 @dataclass(frozen=True)

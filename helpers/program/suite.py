@@ -29,7 +29,9 @@ _SHORT = {
     "S": "PAGE_IS_SWAPPED",
     "Z": "PAGE_IS_PFNZERO",
     "H": "PAGE_IS_HUGE",
+    "D": "PAGE_IS_SOFT_DIRTY",
     "G": "PAGE_IS_GUARD",
+    "X": "PAGE_IS_ACCESSED",
     "WP": "PM_SCAN_WP_MATCHING",
     "CHECK": "PM_SCAN_CHECK_WPASYNC",
 }
