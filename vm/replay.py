@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_html.basereport import BaseReport
 
 from helpers.host import Subject
 from helpers.plugins.machine import NOT_TESTED
@@ -64,6 +65,8 @@ class Replay:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if begun := self.config.getoption("--begun"):
             self.config.stash[TALLY].begun = begun
+            [html] = [plugin for plugin in self.config.pluginmanager.get_plugins() if isinstance(plugin, BaseReport)]
+            html._suite_start_time = time.time() - (time.monotonic() - begun)  # Nobody is asked for it.
         for report in self.reports():
             hook = self.config.hook
             if report.when == "setup":
@@ -153,7 +156,7 @@ def not_run(test: str, trouble: str) -> pytest.TestReport:
 def command_line(shared: Shared, kernel: str, trouble: Trouble | None, begun: float) -> list[str]:
     """The arguments of the pytest that makes the reports."""
     plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "vm.replay"]
-    command = ["--noconftest", "-q", "-n", "0", "--no-header", f"--replay={shared.directory}"]
+    command = ["--noconftest", "-qq", "-n", "0", "--no-header", f"--replay={shared.directory}"]
     command += [word for plugin in plugins for word in ("-p", plugin)]
     command += [f"--html={shared.html}", "--self-contained-html", f"--junit-xml={shared.junit}"]
     if trouble:

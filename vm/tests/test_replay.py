@@ -14,7 +14,7 @@ import pytest
 from vm import CannotRun
 from vm.console import Trouble
 from vm.guest import Ending
-from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, judged
+from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, judged, render
 from vm.shared import Shared
 from vm.tests import handwritten
 from vm.tests.handwritten import FILE, KERNEL, crash_of, reports_of
@@ -76,6 +76,12 @@ def test_results_that_are_whole_give_the_verdict_of_the_guest(tmp_path: Path) ->
     assert "1 xfailed, 1 skipped" in verdict.line
     assert kept(shared) == verdict
     assert outcomes(shared) == {"one": "", "two": "skipped", "three": "skipped"}
+
+
+def test_the_report_tells_how_long_the_guest_took(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one"), [], status=0)
+    render(KERNEL, Ending(booted=True, trouble=None), shared, begun=time.monotonic() - 3600)
+    assert "1 test took 01:00:0" in shared.html.read_text()
 
 
 def test_a_failure_in_the_guest_is_a_failure(tmp_path: Path) -> None:
