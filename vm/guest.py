@@ -26,6 +26,9 @@ SCRATCH_SIZE = 1 << 30
 #: In the guest, these are udev's only rules: virtme-ng mounts them before udev has started, or at worst with the first
 #: events, and then a boot is as slow as without.
 UDEV_RULES = ("/usr/lib/udev/rules.d", Path(__file__).with_name("udev"))
+#: What every guest's kernel is told: to let the suite write to its log, and to keep one page of 1 GiB, which can't be
+#: had later (it has to lie in one piece; of 3 GiB of memory QEMU's machine leaves none).
+_APPENDED = ("printk.devkmsg=on", "hugepagesz=1G", "hugepages=1")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Setup:
 
     accel: str
     cpus: int = 2
-    memory: str = "2G"
+    memory: str = "4G"
     limits: Limits = Limits()
     append: tuple[str, ...] = ()
 
@@ -106,7 +109,7 @@ def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:
     """
     command = ["vng", "--run", str(kernel.image), "--force-9p", "--cpus", str(setup.cpus), "--memory", setup.memory]
     command += [*mounts.options(), "--rodir", "=".join(map(str, UDEV_RULES)), *options]
-    for words in ("printk.devkmsg=on", *setup.append):
+    for words in (*_APPENDED, *setup.append):
         command += ["--append", words]
     if setup.accel == "tcg":
         command.append("--disable-kvm")
