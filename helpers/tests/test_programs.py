@@ -97,7 +97,7 @@ def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) 
 
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
     lines = suite_program.with_suffix(".c").read_text().splitlines()
-    assert len(lines) < 4500
+    assert len(lines) < 4600
     assert max(len(line.expandtabs()) for line in lines) <= 120
 
 
