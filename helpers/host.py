@@ -202,7 +202,10 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
     """What can't be asked here: each need that isn't met, with what is missing and how to get it."""
     found = {}
     setup = "run as root without --no-machine-setup, or"
-    if selected(THP / "enabled") in (None, "never"):
+    if not THP.exists():
+        found["thp"] = "the kernel is built without CONFIG_TRANSPARENT_HUGEPAGE: boot one that has it"
+        found["huge zero page"] = found["thp"]
+    elif selected(THP / "enabled") in (None, "never"):
         found["thp"] = f"transparent huge pages are off: {setup} write madvise to {THP}/enabled"
         found["huge zero page"] = found["thp"]
     elif (THP / "use_zero_page").read_text().strip() != "1":
