@@ -51,8 +51,12 @@ class Mosaic:
     runs: tuple[Region, ...]
 
 
-def build(lab: Lab) -> Mosaic:
-    """Memory of each kind, written, protected and not registered, as far as the machine has what it needs."""
+def build(lab: Lab, with_empties: bool = True) -> Mosaic:
+    """Memory of each kind, written, protected and not registered, as far as the machine has what it needs.
+
+    ``with_empties``: with pages whose entries are empty. Without, they are written to: for kernels that don't say of
+    them what they should, and whose selection is to be proven all the same.
+    """
     mappings = []
     for registered, names in _MAPPINGS:
         kinds = [BY_NAME[name] for name in names]
@@ -69,7 +73,7 @@ def build(lab: Lab) -> Mosaic:
     start = place = START - next((number for number, kind in enumerate(kinds) if kind.is_huge), 0)
     runs: list[Region] = []
     for registered, members in mappings:
-        spans = _lay(lab, members, registered, place)
+        spans = _lay(lab, members, registered, place, with_empties)
         whole = Span(place, spans[-1].end)
         lab.verify(whole)
         runs.extend(run for span in spans for run in _runs(lab, span))
@@ -83,7 +87,7 @@ def _runs(lab: Lab, span: Span) -> Iterator[Region]:
         yield Region(pages[0], pages[-1] + 1, category(told))
 
 
-def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: int) -> list[Span]:
+def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: int, with_empties: bool) -> list[Span]:
     """One mapping, each member a page or huge page of a kind, which is protected or not. Returns their spans."""
     spans = []
     end = place
@@ -94,13 +98,15 @@ def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: in
     first = members[0][0]
     lab.map(whole, first.backing, first.shared, file=f"{first.name} {registered}")
     advice = ""
-    for (kind, _), span in zip(members, spans, strict=True):
+    for (kind, protect), span in zip(members, spans, strict=True):
         for step in kind.populate:
             if step not in _ADVICE:
                 lab.do(Kind.step("cold" if set(kind.needs) & set(lab.host.missing) and step != "write" else step, span))
             elif step != advice:
                 advice = step
                 lab.do(Kind.step(step, whole))  # To a part, it would make a mapping of it.
+        if not kind.is_populated and not protect:
+            lab.write(Span(span.start, span.start if with_empties else span.end))
     if registered:
         lab.register(whole, Tracking.ASYNC)
     for (kind, protect), span in zip(members, spans, strict=True):

@@ -9,6 +9,7 @@ from helpers.host import Host
 from helpers.interface.uapi import Category, category
 from helpers.lab import Lab
 from helpers.operations import Region
+from helpers.plugins.known_issues import is_known
 from helpers.plugins.labs import LAB, new_lab
 from helpers.plugins.verdict import COMBINATIONS
 
@@ -28,7 +29,7 @@ def chunk_in_c(chunk: int, returned: str) -> str:
 def shared_mosaic(pytestconfig: pytest.Config, host: Host) -> Iterator[masks.Mosaic]:
     """Made once: no scan of these tests changes it."""
     lab = new_lab(pytestconfig)
-    yield masks.build(lab)
+    yield masks.build(lab, with_empties=not is_known(pytestconfig, "empty_entry_is_not_written"))
     lab.close()
 
 

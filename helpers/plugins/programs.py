@@ -101,11 +101,12 @@ class Recorder:
         self.records.sort(key=lambda record: order[record.function])
         facts = config.stash[HOST].facts
         mosaics = {}
-        for swap, guards in itertools.product((True, False), repeat=2):
+        for case in itertools.product((True, False), repeat=3):
+            swap, guards, empties = case
             missing = {"swap": not swap, "guard regions": not guards}
             lab = new_lab(config)
             lab.host = replace(lab.host, missing={need: "" for need, lacks in missing.items() if lacks})
-            mosaics[swap, guards] = Mosaic(lab.steps, masks.build(lab).runs)
+            mosaics[case] = Mosaic(lab.steps, masks.build(lab, empties).runs)
         suite = Suite(facts, mosaics)
         left_out = [f"{name}: {reason}" for name, reason in sorted(self.left_out.items())]
         path.write_text(suite.text(self.records, self.issues(config), left_out))

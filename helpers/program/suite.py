@@ -35,6 +35,8 @@ _SHORT = {
     "WP": "PM_SCAN_WP_MATCHING",
     "CHECK": "PM_SCAN_CHECK_WPASYNC",
 }
+#: What the memory for the masks depends on.
+_CASES = ("swap", "guards", "empties")
 _STEPS = {"read": "READ", "write": "WRITE", "mprotect none": "PROTECT_NONE", "guard": "MADV_GUARD_INSTALL"}
 
 
@@ -78,8 +80,8 @@ def _escaped(text: str) -> str:
 class Suite:
     """Builds the program from records."""
 
-    def __init__(self, facts: Facts, mosaics: Mapping[tuple[bool, bool], Mosaic]) -> None:
-        """``mosaics``: by whether there is swap, and whether there are guard regions."""
+    def __init__(self, facts: Facts, mosaics: Mapping[tuple[bool, ...], Mosaic]) -> None:
+        """``mosaics``: by whether there is swap, whether there are guard regions, and whether it has empty entries."""
         self.facts = facts
         self.printer = Printer(facts)
         self.mosaics = mosaics
@@ -133,11 +135,11 @@ class Suite:
     def mosaic(self) -> str:
         """The function that makes the memory for the masks."""
         parameters = Parameters()
-        cases = [(swap, guards) for swap in (True, False) for guards in (True, False)]
+        cases = list(itertools.product((True, False), repeat=len(_CASES)))
         made = generalised([self.laid(self.mosaics[case]) for case in cases], parameters)
-        told = {name: _choice(*texts) for (_, texts), name in parameters.columns.items()}
+        told = {name: _choice(texts, _CASES) for (_, texts), name in parameters.columns.items()}
         body = made.changed(lambda leaf: Term(told.get(leaf.before, leaf.before)))
-        return _function("make_mosaic", "int swap, int guards", body.children)
+        return _function("make_mosaic", ", ".join(f"int {name}" for name in _CASES), body.children)
 
     def laid(self, mosaic: Mosaic) -> Term:
         statements = [self.printer.statement(step) for step in mosaic.steps]
@@ -145,13 +147,13 @@ class Suite:
         return Term("", (*statements, Term("set_mosaic(", (Term("REGIONS(", runs, ")"),), ");")))
 
 
-def _choice(both: str, swap: str, guards: str, neither: str) -> str:
-    """An expression that has these values, as there are swap and guard regions or only the one or neither."""
-    if (both, guards) == (swap, neither):
-        return f"swap ? {both} : {guards}"
-    if (both, swap) == (guards, neither):
-        return f"guards ? {both} : {swap}"
-    return f"swap ? guards ? {both} : {swap} : guards ? {guards} : {neither}"
+def _choice(values: Sequence[str], names: Sequence[str]) -> str:
+    """An expression that has these values: one half of them where the first name is true, the other where it isn't."""
+    if len(set(values)) == 1:
+        return values[0]
+    half, rest = len(values) // 2, names[1:]
+    yes, no = _choice(values[:half], rest), _choice(values[half:], rest)
+    return yes if yes == no else f"{names[0]} ? {yes} : {no}"
 
 
 def _kinds(records: Iterable[Record]) -> str:
