@@ -196,7 +196,7 @@ def boot(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], No
         options = ["--verbose", "--disk", str(disk), "--rwdir", str(shared.directory)]
         command = vng_command(kernel, setup, *options, "--exec", f"sh {shared.script}")
         with shared.console.open("w", errors="replace") as log, processes_of(command, work) as process:
-            console = Console(log, setup.limits, heard)
+            console = Console(log, setup.limits, setup.accel == "tcg", heard)
             trouble = follow(process, console)
     booted_in = None if console.booted_at is None else console.booted_at - console.begun
     return Ending(console.booted_at is not None, trouble, booted_in)

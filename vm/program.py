@@ -56,7 +56,7 @@ def run(kernel: Kernel, setup: Setup, directory: Path, heard: Callable[[str], No
             work = Path(name)
             initramfs = new_initramfs(compiled(written(work)), work)
             with shared.console.open("w", errors="replace") as log:
-                console = ProgramConsole(log, setup.limits, heard)
+                console = ProgramConsole(log, setup.limits, setup.accel == "tcg", heard)
                 with processes_of(qemu_command(kernel, setup, initramfs), work) as process:
                     trouble = follow(process, console)
         ending = Ending(console.booted_at is not None, trouble)

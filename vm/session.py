@@ -19,7 +19,7 @@ from pathlib import Path
 from helpers.interface import build
 from vm import CannotRun, mounts
 from vm.bytecode import compiled_for_guest
-from vm.console import Trouble
+from vm.console import EMULATOR_FAILED, Trouble
 from vm.guest import Ending, Setup, boot, new_script
 from vm.kernels import Kernel
 from vm.mounts import CHECKOUT
@@ -30,6 +30,8 @@ from vm.shared import Shared
 CONFORMS, DOES_NOT, NOT_ASKED = 0, 1, 125
 #: Above 127 ``git bisect run`` stops instead of going on: that is what a person who presses Ctrl-C wants.
 INTERRUPTED = 130
+#: How often a guest is booted, at most.
+BOOTS = 3
 #: A shell adds this to the signal that a program died of.
 DIED_OF_SIGNAL = 128
 #: Exit statuses of pytest, when it has no results.
@@ -125,7 +127,7 @@ def judged(kernel: Kernel, directory: Path, ending_of: Callable[[Shared], Ending
     begun = time.monotonic()
     shared = new_results(directory)
     try:
-        ending = ending_of(shared)
+        ending = unspoiled(lambda: ending_of(shared))
         if not ending.booted:
             raise CannotRun(why_not_booted(kernel, ending, Results(shared)))
         verdict = render(kernel, ending, shared, begun)
@@ -137,6 +139,15 @@ def judged(kernel: Kernel, directory: Path, ending_of: Callable[[Shared], Ending
         with suppress(OSError):
             keep(shared, Verdict(NOT_ASKED, f"not tested: {reason}", kernel.release, kernel.origin))
         raise
+
+
+def unspoiled(boot: Callable[[], Ending]) -> Ending:
+    """How a guest ended. A boot that the emulator spoils says nothing of the kernel, and is begun anew."""
+    for _ in range(BOOTS):
+        ending = boot()
+        if ending.trouble != EMULATOR_FAILED:
+            break
+    return ending
 
 
 def cannot_write(directory: Path, error: OSError) -> CannotRun:

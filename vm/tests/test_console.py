@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from vm import console
-from vm.console import LAST_WORDS, Console, Limits, Trouble
+from vm.console import EMULATOR_FAILED, LAST_WORDS, Console, Limits, Trouble
 from vm.shared import MARK
 
 LIMITS = Limits(boot=60, silence=90, test=100, whole=900)
@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def guest(clock: Clock) -> Console:
-    return Console(io.StringIO(), LIMITS, lambda line: None)
+    return Console(io.StringIO(), LIMITS, True, lambda line: None)
 
 
 def said(guest: Console, *lines: str) -> None:
@@ -98,6 +98,19 @@ def test_kvm_that_stands_still_is_told_at_once(guest: Console) -> None:
     assert found is not None and not found.by_kernel and "--accel=tcg" in found.says
 
 
+def test_a_boot_that_the_emulator_spoils_is_told_at_once(guest: Console) -> None:
+    said(guest, "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI")
+    assert guest.trouble() == EMULATOR_FAILED
+
+
+def test_a_breakpoint_later_or_on_hardware_is_the_kernels(guest: Console, clock: Clock) -> None:
+    on_hardware = Console(io.StringIO(), LIMITS, False, lambda line: None)
+    said(guest, f"{MARK} booted")
+    for console_of in (guest, on_hardware):
+        said(console_of, "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI")
+        assert console_of.trouble() is None
+
+
 def test_a_mark_that_comes_in_pieces_is_heard(guest: Console) -> None:
     for piece in (b"[ 1.0] pagemap-scan-su", b"ite: boo", b"ted\r", b"\n\xff\xfe\n"):
         guest.take(piece)
@@ -111,5 +124,5 @@ def test_limits_are_longer_for_a_guest_that_is_slower() -> None:
 def test_what_is_heard_is_kept(clock: Clock) -> None:
     log, heard = io.StringIO(), list[str]()
     listen: Callable[[str], None] = heard.append
-    said(Console(log, LIMITS, listen), "one", "two")
+    said(Console(log, LIMITS, True, listen), "one", "two")
     assert log.getvalue().splitlines() == heard == ["[    1.000000] one", "[    1.000000] two"]

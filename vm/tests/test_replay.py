@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
-from vm.console import Trouble
+from vm.console import EMULATOR_FAILED, Trouble
 from vm.guest import Ending
 from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, judged, render
 from vm.shared import Shared
@@ -76,6 +76,15 @@ def test_results_that_are_whole_give_the_verdict_of_the_guest(tmp_path: Path) ->
     assert "1 xfailed, 1 skipped" in verdict.line
     assert kept(shared) == verdict
     assert outcomes(shared) == {"one": "", "two": "skipped", "three": "skipped"}
+
+
+def test_a_boot_that_the_emulator_spoils_is_begun_anew(tmp_path: Path) -> None:
+    endings = [Ending(False, EMULATOR_FAILED), Ending(False, EMULATOR_FAILED), Ending(False, PANIC)]
+    with pytest.raises(CannotRun, match="sysrq triggered crash"):
+        judged(KERNEL, tmp_path, lambda shared: endings.pop(0))
+    assert endings == []
+    with pytest.raises(CannotRun, match="QEMU's emulation"):
+        judged(KERNEL, tmp_path, lambda shared: Ending(False, EMULATOR_FAILED))
 
 
 def test_the_report_tells_how_long_the_guest_took(tmp_path: Path) -> None:
