@@ -19,7 +19,7 @@ _OUT_OF_MEMORY = re.compile(r"\] (?:Kernel panic - not syncing: )?(?:Out of memo
 CRASHED = "???"
 #: What pytest says is wrong, before it says what of it was its last word.
 _COMPLAINT = re.compile(r"(?:E  +|ERROR:? |INTERNALERROR> (?=\w+(?:Error|Exception)\b)|.*: error: )(.*)")
-LAST_LINES = 40
+LAST_LINES = 100
 
 
 @dataclass(frozen=True)
