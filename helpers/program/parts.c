@@ -30,7 +30,7 @@ struct pm_scan_arg {
 
 enum { KEEPS = 0, DIFFERS = 1, CANNOT_ASK = 4 };
 
-static int pagemap, child_pagemap = -1;
+static int pagemap;
 static uint64_t known;
 /* Whether there are soft-dirty bits, and whether every page has one still, which isn't told. */
 static int has_soft_dirty, all_soft_dirty;
@@ -134,6 +134,10 @@ static void prepare_to_ask(void)
 	find_arena();
 	find_soft_dirty();
 }
+
+//@ child_pagemap: base
+/* Of the child, once there is one. */
+static int child_pagemap = -1;
 
 //@ alone: base
 static void leave(int status)
@@ -471,7 +475,7 @@ static void clear_refs(void)
 	all_soft_dirty = 0;
 }
 
-//@ fork_child: base
+//@ fork_child: child_pagemap
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -595,7 +599,7 @@ static void expect_huge(int64_t start, int64_t stop, long pages)
 		end(CANNOT_ASK, "can't be asked here: %lu pages are mapped by huge pages, not %ld", found, pages);
 }
 
-//@ scan: base
+//@ scan: child_pagemap base
 struct region {
 	int64_t start, stop;
 	uint64_t categories;
@@ -941,7 +945,7 @@ static void random_pattern(int64_t pages, int seed)
 	SCAN(0, pages, .mask = PAGE_IS_WRITTEN);
 }
 
-//@ held: map_file userfaultfd kill_child
+//@ held: child_pagemap map_file userfaultfd kill_child
 /* Gives back all that a test holds. */
 static void clean_up(void)
 {
