@@ -1,6 +1,7 @@
 """What tests of several files need."""
 
 import fcntl
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 from helpers.machine import JOURNAL
 
 ROOT = Path(__file__).parents[2]
+
+
+# Where tests are started in the background of a script, Ctrl-C is ignored, and what they start would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
