@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from vm import cache
-from vm.collection import collect
+from vm.invocation import collect
 from vm.mounts import CHECKOUT
 
 
@@ -26,7 +26,7 @@ def compiled_for_guest() -> Path:
     if not stamp.exists() or stamp.read_text() != state:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(directory)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        collect(["-p", "xdist.remote"], environment)
+        collect(environment=environment)
         stamp.write_text(state)
     return directory
 

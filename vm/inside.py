@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,21 +41,21 @@ def planned(item: pytest.Item) -> str:
 
 
 class Teller:
-    """Tells of the process in which the tests run: a worker, or the only one."""
+    """Tells of what runs."""
 
-    def __init__(self, shared: Shared, keeps_plan: bool) -> None:
+    def __init__(self, shared: Shared) -> None:
         self.shared = shared
-        self.keeps_plan = keeps_plan
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self.keeps_plan:
-            keep(self.shared.plan, "".join(f"{planned(item)}\n" for item in session.items))
+        keep(self.shared.plan, "".join(f"{planned(item)}\n" for item in session.items))
 
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        say(f"start {os.getpid()} {nodeid}")
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        say(f"end {os.getpid()}")
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        say(f"start {os.getpid()} {item.nodeid}")
+        try:
+            return (yield)
+        finally:
+            say(f"end {os.getpid()}")
 
 
 @pytest.hookimpl(trylast=True)
@@ -62,8 +63,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--tell") is None:
         return  # Nobody listens: the session is about bytecode.
     shared = Shared(Path(config.getoption("--tell")))
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is None and SUBJECT in config.stash:
+    if SUBJECT in config.stash:
         keep(shared.subject, json.dumps(asdict(config.stash[SUBJECT])))
-    if worker or not config.getoption("numprocesses", None):
-        config.pluginmanager.register(Teller(shared, worker in (None, "gw0")))
+    config.pluginmanager.register(Teller(shared))

@@ -38,7 +38,8 @@ def directories() -> list[Path]:
     if python == Path("/usr"):  # There is more in it, and an overlay on it.
         python = Path(sysconfig.get_path("stdlib")).resolve()
     packages = Path(sysconfig.get_path("purelib")).resolve()
-    found = {CHECKOUT / "helpers", CHECKOUT / "suites", python, packages, cache.bytecode().resolve()}
+    sources = {CHECKOUT / name for name in ("helpers", "suites", "vm")}
+    found = {*sources, python, packages, cache.bytecode().resolve()}
     return sorted(path for path in found if not any(other in path.parents for other in found))
 
 

@@ -22,9 +22,9 @@ from typing import Any
 from helpers.plugins.known_issues import known_issues
 from helpers.plugins.verdict import COMBINATIONS
 from vm import CannotRun
-from vm.collection import collect
 from vm.console import Console
 from vm.guest import Ending, Setup, follow, processes_of, search_path
+from vm.invocation import collect
 from vm.kernels import Kernel
 from vm.mounts import CHECKOUT
 from vm.results import Results
@@ -117,7 +117,7 @@ def qemu_command(kernel: Kernel, setup: Setup, initramfs: Path) -> list[str]:
 
 def report(kernel: Kernel, shared: Shared) -> None:
     """Writes what the console says as pytest would have: the plan, the subject, a report for each test."""
-    collect([f"--tell={shared.directory}"])
+    collect(f"--tell={shared.directory}")
     results = Results(shared)
     subject = {"kernel": f"{kernel.release} {os.uname().machine}", "build": "", "pages": "", "categories": ""}
     left_out = "by a program without Python in a guest without swap and files: see the report of another kernel"

@@ -18,8 +18,8 @@ from helpers.host import Subject
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.verdict import SUBJECT, TALLY
 from vm.console import Trouble
-from vm.results import CRASHED, Results
-from vm.shared import Shared
+from vm.results import Results
+from vm.shared import CRASHED, Shared
 from vm.splats import Splat
 
 

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vm.shared import MARK, Shared, follow
+from vm.shared import CRASHED, MARK, Shared, follow
 from vm.splats import Splat, splats
 
 #: What helpers/plugins/machine.py says when nothing can be asked.
 _NOT_TESTED = re.compile(r"pagemap-scan: not tested: (.*)")
 #: The whole guest's memory: a control group that is at its limit is a test's own doing.
 _OUT_OF_MEMORY = re.compile(r"\] (?:Kernel panic - not syncing: )?(?:Out of memory: |System is deadlocked on memory)")
-#: The phase that pytest-xdist gives to the report of a test in which its worker died.
-CRASHED = "???"
 #: What pytest says is wrong, before it says what of it was its last word.
 _COMPLAINT = re.compile(r"(?:E  +|ERROR:? |INTERNALERROR> (?=\w+(?:Error|Exception)\b)|.*: error: )(.*)")
 LAST_LINES = 100

@@ -21,6 +21,7 @@ from vm import CannotRun, mounts
 from vm.bytecode import compiled_for_guest
 from vm.console import EMULATOR_FAILED, Trouble
 from vm.guest import Ending, Setup, boot, new_script
+from vm.invocation import ENVIRONMENT, pytest_command
 from vm.kernels import Kernel
 from vm.mounts import CHECKOUT
 from vm.replay import command_line
@@ -54,7 +55,7 @@ for disk in /dev/vda /dev/sda; do
 	mount -t ext4 "$disk" /run/scratch 2>/dev/null && break
 done
 {mounts}cd {checkout} || exit
-export HOME=/run PYTHONPYCACHEPREFIX={bytecode} PYTHONDONTWRITEBYTECODE=1
+export {environment}
 {command} >{output} 2>&1
 status=$?
 dmesg >{dmesg}
@@ -73,21 +74,27 @@ class Verdict:
     seconds: float = 0.0
 
 
-def pytest_command(shared: Shared, setup: Setup, arguments: Sequence[str]) -> list[str]:
+def conformance_run(shared: Shared, setup: Setup, arguments: Sequence[str]) -> list[str]:
     """The conformance run as the guest starts it. In a virtual machine, everything may be asked."""
-    return [
-        *(sys.executable, "-m", "pytest", "-q", "-n", str(setup.cpus), "-p", "vm.inside", f"--tell={shared.directory}"),
-        *(f"--report-log={shared.log}", f"--failures={shared.failures}", "--scratch=/run/scratch", "--dangerous"),
-        *("-o", f"timeout={setup.limits.test:.0f}", *arguments),
-    ]
+    return pytest_command(
+        *(f"-n{setup.cpus}", f"--tell={shared.directory}", f"--report-log={shared.log}", "--scratch=/run/scratch"),
+        *(f"--failures={shared.failures}", "--dangerous", "-o", f"timeout={setup.limits.test:.0f}", *arguments),
+    )
 
 
 def write_script(shared: Shared, command: Sequence[str]) -> None:
     """The guest's script for a run of pytest."""
+    bytecode = {"PYTHONPYCACHEPREFIX": str(compiled_for_guest()), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"HOME": "/run", **bytecode, **ENVIRONMENT}
     paths = {name: shlex.quote(str(getattr(shared, name))) for name in ("output", "dmesg", "status")}
-    checkout, bytecode = shlex.quote(str(CHECKOUT)), shlex.quote(str(compiled_for_guest()))
-    paths["mounts"] = mounts.script()
-    new_script(shared, _SCRIPT.format(checkout=checkout, bytecode=bytecode, command=shlex.join(command), **paths))
+    commands = _SCRIPT.format(
+        mounts=mounts.script(),
+        checkout=shlex.quote(str(CHECKOUT)),
+        environment=shlex.join(f"{name}={value}" for name, value in environment.items()),
+        command=shlex.join(command),
+        **paths,
+    )
+    new_script(shared, commands)
 
 
 def new_results(directory: Path) -> Shared:
@@ -116,7 +123,7 @@ def run(
 
     def ending_of(shared: Shared) -> Ending:
         build.ensure_built()
-        write_script(shared, pytest_command(shared, setup, arguments))
+        write_script(shared, conformance_run(shared, setup, arguments))
         return boot(kernel, setup, shared, heard)
 
     return judged(kernel, directory, ending_of)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 #: What the guest tells the host on its console begins with this. A kernel's log survives its panic.
 MARK = "pagemap-scan-suite:"
+#: The phase of the report of a test in which its worker died, as pytest-xdist has it.
+CRASHED = "???"
 
 
 def follow(running: dict[str, str], line: str) -> None:

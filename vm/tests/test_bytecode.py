@@ -11,6 +11,7 @@ import pytest
 
 from vm import bytecode
 from vm.bytecode import compiled_for_guest
+from vm.invocation import ENVIRONMENT, pytest_command
 from vm.mounts import CHECKOUT
 
 
@@ -18,11 +19,11 @@ def test_a_run_compiles_nothing_that_was_compiled_for_it(tmp_path: Path, monkeyp
     """Python, told to be verbose, says of each module's code where it is from."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     directory = compiled_for_guest()
-    run = [sys.executable, "-v", "-m", "pytest", "-q", "-n", "0", "-p", "vm.inside", "--stub=faithful"]
+    python, *run = pytest_command("-n2", "--stub=faithful", "suites/test_witness.py", "-k", "thp-zero")
     done = subprocess.run(
-        [*run, "suites/test_witness.py", "-k", "thp-zero"],
+        [python, "-v", *run],
         cwd=CHECKOUT,
-        env={**os.environ, "PYTHONPYCACHEPREFIX": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, **ENVIRONMENT, "PYTHONPYCACHEPREFIX": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=100,
@@ -36,7 +37,7 @@ def test_a_run_compiles_nothing_that_was_compiled_for_it(tmp_path: Path, monkeyp
 def test_nothing_is_collected_when_nothing_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collected = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(bytecode, "collect", lambda *arguments: collected.append(arguments))
+    monkeypatch.setattr(bytecode, "collect", lambda environment: collected.append(environment))
     compiled_for_guest()
     compiled_for_guest()
     assert len(collected) == 1
