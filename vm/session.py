@@ -46,15 +46,20 @@ _NO_9P = re.compile(
 #: The beginning of what QEMU and virtme-ng say when they can't start a guest.
 _REFUSES = re.compile(r"(qemu-system-\w+|virtme-run|vng|[\w.]*Error): ")
 
-#: A real file system and zram to be had, the suite, and its status last of all.
+#: A real file system and zram to be had, and at the same time the files that Python reads; the suite, and its status
+#: last of all.
 _SCRIPT = """\
-modprobe -q -a virtio_blk ext4 zram loop 2>/dev/null
-[ -b /dev/vda ] || modprobe -q -a virtio_scsi sd_mod 2>/dev/null
-mkdir -p /run/scratch
-for disk in /dev/vda /dev/sda; do
-	mount -t ext4 "$disk" /run/scratch 2>/dev/null && break
-done
-{mounts}cd {checkout} || exit
+provide_disks() {{
+	modprobe -q -a virtio_blk ext4 zram loop
+	[ -b /dev/vda ] || modprobe -q -a virtio_scsi sd_mod
+	mkdir -p /run/scratch
+	for disk in /dev/vda /dev/sda; do
+		mount -t ext4 "$disk" /run/scratch && break
+	done
+}}
+provide_disks 2>/dev/null &
+{mounts}wait
+cd {checkout} || exit
 export {environment}
 {command} >{output} 2>&1
 status=$?
