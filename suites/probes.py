@@ -2,8 +2,9 @@
 
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
-from helpers.lab import Lab
-from helpers.operations import Advice, At, Backing, Prot, Tracking
+from helpers.lab import KernelDiffers, Lab
+from helpers.operations import Advice, At, Backing, Prot, Scan, Tracking
+from suites.gigantic import gigantic_page
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -167,6 +168,13 @@ def merging_loses_soft_dirty_bit(lab: Lab) -> None:
     lab.write(span)
     lab.advise(span, Advice.MERGEABLE)
     lab.scan(span)
+
+
+def gigantic_page_stays_written(lab: Lab) -> None:
+    with gigantic_page(lab) as (kernel, span):
+        kernel.scan(Scan(span, WP, mask=WRITTEN))
+        if kernel.scan(Scan(span, mask=WRITTEN)).regions:
+            raise KernelDiffers("a page of 1 GiB is WRITTEN after it was protected")
 
 
 def guards_are_accessed(lab: Lab) -> None:

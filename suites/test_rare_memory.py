@@ -1,15 +1,12 @@
 """Memory that is seldom met, or had at a price: merged by KSM, lost with its frame, in pages of 1 GiB."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from helpers.host import GIGANTIC
 from helpers.interface.uapi import Category, ScanFlag
-from helpers.kernel import Kernel, Sizes
 from helpers.kinds import BY_NAME, MERGED
 from helpers.lab import Lab
-from helpers.operations import Advice, Backing, Map, Region, Register, Scan, Span, Write
+from helpers.operations import Advice, Region, Scan, Span, Write
+from suites.gigantic import gigantic_page
 
 C = Category
 WRITTEN = C.WRITTEN
@@ -65,28 +62,16 @@ def test_a_page_lost_to_a_memory_failure_is_not_present(lab: Lab, protected: boo
     assert lab.scan(span, mask=WRITTEN).regions == ()
 
 
-@pytest.fixture
-def gigantic(lab: Lab) -> Iterator[tuple[Kernel, Span]]:
-    """Shared, registered hugetlb memory of one page of 1 GiB: too many small ones for a model of each."""
-    kernel = Kernel(Sizes(lab.host.sizes.page, GIGANTIC))
-    span = Span(0, kernel.sizes.pages_per_huge_page)
-    Map(span, Backing.HUGETLB, shared=True).run(kernel)
-    Write(Span(0, 1)).run(kernel)
-    Register(span).run(kernel)
-    yield kernel, span
-    kernel.close()
-
-
 @pytest.mark.needs("hugetlb 1 GiB")
 @pytest.mark.kernel_only("its pages are too many for the model")
 @pytest.mark.clause("hugetlb-gigantic", "hugetlb-partial")
-def test_a_page_of_a_gigabyte_is_tracked(lab: Lab, gigantic: tuple[Kernel, Span]) -> None:
-    kernel, span = gigantic
+def test_a_page_of_a_gigabyte_is_tracked(lab: Lab) -> None:
     told = C.WPALLOWED | C.PRESENT | C.FILE | C.HUGE
-    scan = Scan(span, returned=told | WRITTEN)
-    assert kernel.scan(scan).regions == (Region(*span, told | WRITTEN),)
-    assert kernel.scan(Scan(span, WP, mask=WRITTEN, returned=WRITTEN)) == (1, (Region(*span, WRITTEN),), span.end)
-    assert kernel.scan(scan).regions == (Region(*span, told),)
-    Write(Span(5, 6)).run(kernel)
-    assert kernel.scan(scan).regions == (Region(*span, told | WRITTEN),)
-    assert kernel.scan(Scan(Span(5, 9), returned=told)).regions == (Region(5, 9, told),)
+    with gigantic_page(lab) as (kernel, span):
+        scan = Scan(span, returned=told | WRITTEN)
+        assert kernel.scan(scan).regions == (Region(*span, told | WRITTEN),)
+        assert kernel.scan(Scan(span, WP, mask=WRITTEN, returned=WRITTEN)) == (1, (Region(*span, WRITTEN),), span.end)
+        assert kernel.scan(scan).regions == (Region(*span, told),)
+        Write(Span(5, 6)).run(kernel)
+        assert kernel.scan(scan).regions == (Region(*span, told | WRITTEN),)
+        assert kernel.scan(Scan(Span(5, 9), returned=told)).regions == (Region(5, 9, told),)
