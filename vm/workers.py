@@ -41,7 +41,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     gc.freeze()
     gc.enable()
     count = session.config.getoption("numprocesses")
-    if not count or not session.items or session.testsfailed:
+    if not count or not session.items or session.testsfailed or session.config.option.collectonly:
         return None  # As without this plugin.
     with Workers(session, count) as workers:
         for reports in workers.run():

@@ -113,3 +113,8 @@ def test_a_run_ends_at_the_first_failure_when_it_is_to(tmp_path: Path) -> None:
 def test_without_workers_pytest_runs_the_tests_itself(tmp_path: Path) -> None:
     reports = reports_of(tmp_path, TESTS, "-n0", "-k", "many", status=0)
     assert len(reports) == 20
+
+
+def test_tests_that_are_only_to_be_collected_are_not_run(tmp_path: Path) -> None:
+    assert reports_of(tmp_path, TESTS, "--collect-only", status=0) == []
+    assert not (tmp_path / "made").exists()
