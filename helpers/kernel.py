@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import tempfile
@@ -278,7 +279,10 @@ class Kernel(Target):
 
     def madvise(self, op: Advise) -> None:
         advice = MACHINE[f"MADV_{op.advice.name}"]
-        checked(lib.native_madvise(self.address(op.span.start), self.length(op.span), advice), str(op))
+        result = lib.native_madvise(self.address(op.span.start), self.length(op.span), advice)
+        if op.advice is Advice.NOHUGEPAGE and result == -errno.EINVAL:
+            return  # A kernel that is built without huge pages has none to keep away.
+        checked(result, str(op))
 
     def lose_memory(self, op: Advise) -> None:
         """The process is told by SIGBUS what it has lost, before it touches it; without a handler it would die."""

@@ -298,15 +298,22 @@ static int there_is_swap(void)
 	return free_swap > 1024;
 }
 
-/* madvise(2). MADV_PAGEOUT is repeated until the pages are gone, MADV_MERGEABLE waited for until all are one. */
+/*
+ * madvise(2). MADV_PAGEOUT is repeated until the pages are gone, MADV_MERGEABLE waited for until all are one. A kernel
+ * that is built without huge pages has none to keep away: it doesn't know MADV_NOHUGEPAGE.
+ */
 static void advise(int64_t start, int64_t stop, int advice)
 {
 	time_t limit = time(NULL) + 30;
+	int result;
 
 	if (advice == MADV_PAGEOUT && !there_is_swap())
 		end(CANNOT_ASK, "can't be asked here: there is no swap");
 	do {
-		must(madvise(at(start), (stop - start) * PAGE, advice), "madvise");
+		result = madvise(at(start), (stop - start) * PAGE, advice);
+		if (result && errno == EINVAL && advice == MADV_NOHUGEPAGE)
+			return;
+		must(result, "madvise");
 		if (time(NULL) > limit)
 			end(CANNOT_ASK, "can't be asked here: the kernel doesn't do what madvise(2) asks");
 	} while ((advice == MADV_PAGEOUT && any_present(start, stop)) ||

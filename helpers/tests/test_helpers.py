@@ -1,19 +1,23 @@
 """The suite's own parts: the catalogue, the oracle in C, what a difference shows, the race."""
 
+import errno
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.host import find_host
-from helpers.interface.native import ffi, lib
+from helpers.interface.native import SuiteError, ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.lab import KernelDiffers, Lab
 from helpers.model import Facts, Model, Unspecified
 from helpers.operations import (
+    Advice,
+    Advise,
     Map,
     Register,
     Scan,
@@ -159,3 +163,12 @@ def run_race(in_two_steps: bool) -> object:
 def test_a_tracker_that_protects_in_a_second_step_loses_writes() -> None:
     """The race can fail: copying before protecting, what is written between is gone."""
     assert any(run_race(in_two_steps=True).lost_pages for _ in range(20))
+
+
+def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It doesn't know the advice; any other that is refused is an error."""
+    kernel = Kernel(find_host().sizes)
+    monkeypatch.setattr("helpers.kernel.lib", SimpleNamespace(native_madvise=lambda *arguments: -errno.EINVAL))
+    Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
+    with pytest.raises(SuiteError, match="EINVAL"):
+        Advise(Span(0, 1), Advice.HUGEPAGE).run(kernel)
