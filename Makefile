@@ -32,4 +32,4 @@ $(VENV)/ready: requirements.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) helpers/interface/_build report.html report.xml failures pagemap_scan pagemap_scan.c
+	rm -rf $(VENV) helpers/interface/_build report.html report.xml check_vm.xml failures pagemap_scan pagemap_scan.c
