@@ -41,7 +41,7 @@ def planned(item: pytest.Item) -> str:
 
 
 class Teller:
-    """Tells of what runs."""
+    """Tells what is planned, and what runs."""
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared

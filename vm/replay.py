@@ -98,7 +98,7 @@ class Replay:
         return [*found, *endings(found)]
 
     def restored(self, data: dict[str, Any]) -> pytest.TestReport:
-        data = {name: value for name, value in data.items() if name != "node"}  # The worker is gone.
+        data = dict(data)
         if isinstance(data["longrepr"], list):
             data["longrepr"] = tuple(data["longrepr"])  # A reason to skip, that JSON made a list.
         if data["when"] == CRASHED:

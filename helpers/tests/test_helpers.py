@@ -172,3 +172,4 @@ def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.M
     Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
     with pytest.raises(SuiteError, match="EINVAL"):
         Advise(Span(0, 1), Advice.HUGEPAGE).run(kernel)
+    kernel.close()

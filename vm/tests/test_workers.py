@@ -20,7 +20,7 @@ import os, pathlib, signal, time
 import pytest
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made():
     with pathlib.Path("made").open("a") as file:
         file.write("made\\n")
 
