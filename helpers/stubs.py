@@ -7,6 +7,16 @@ from collections.abc import Callable, Iterable
 
 from helpers.interface.uapi import Category, PagemapBit
 from helpers.model import (
+    Argument,
+    Content,
+    Facts,
+    Model,
+    Output,
+    Page,
+    Refused,
+    Space,
+)
+from helpers.model.bits import (
     ACCESSED,
     CHECK_WPASYNC,
     FILE,
@@ -18,14 +28,6 @@ from helpers.model import (
     WP_MATCHING,
     WPALLOWED,
     WRITTEN,
-    Argument,
-    Content,
-    Facts,
-    Model,
-    Output,
-    Page,
-    Refused,
-    Space,
 )
 from helpers.operations import (
     Advice,

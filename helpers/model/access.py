@@ -1,0 +1,88 @@
+"""Access: what a load or a store does to a page."""
+
+from __future__ import annotations
+
+from helpers.model.facts import Unspecified
+from helpers.model.memory import Memory
+from helpers.model.pages import Content, Page
+from helpers.operations import KernelWrite, Prot, Read, Span, Tracking, Write
+
+
+class Access(Memory):
+    """Faults, by the process and by the kernel on its behalf."""
+
+    def read(self, op: Read) -> None:
+        self.access(op.span, write=False)
+
+    def write(self, op: Write) -> None:
+        self.access(op.span, write=True)
+
+    def kernel_write(self, op: KernelWrite) -> None:
+        self.access(op.span, write=True)
+
+    def access(self, span: Span, write: bool) -> None:
+        """Each page is touched; of a huge page that stays one, the first touch does all there is to do."""
+        number = span.start
+        while number < span.end:
+            self.fault_in(number, write)
+            number = self.unit(number).end if self.memory[number].huge else number + 1
+
+    def fault_in(self, number: int, write: bool) -> None:
+        """A page is loaded from or stored to by a process that may."""
+        page = self.memory[number]
+        unusable = page.content in (Content.GUARD, Content.POISONED) or page.prot is Prot.NONE
+        if unusable or (write and page.prot is Prot.READ):
+            raise Unspecified(f"an access to page {number} is a fault that nothing handles")
+        if page.tracking is Tracking.ACCESS and page.protected:
+            # (code) One entry maps a huge page, and is accessible again as a whole.
+            for part in self.pages(self.unit(number)) if page.huge else [page]:
+                part.protected = False
+        if page.huge and page.backing.is_hugetlb:
+            for neighbour in self.unit(number).pages():
+                self.populate(self.memory[neighbour], write)
+        elif (page.wants_huge or page.is_of_huge_page) and self.is_empty(self.unit(number)):
+            self.populate_huge(self.unit(number), write)
+        else:
+            if write and page.huge and page.content is Content.ZERO and not page.protected:
+                raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
+            if write and page.protected and page.is_huge_of_file and page.is_of_huge_page:
+                # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).
+                for part in self.pages(self.unit(number)):
+                    part.protected = False
+            if write and page.huge and page.content is Content.PRESENT and not page.dirtied:
+                # One entry maps the huge page, and it was written to (soft-dirty.rst).
+                for part in self.pages(self.unit(number)):
+                    part.dirtied = True
+            if write and page.huge and page.protected:
+                # (code) A write to a protected huge page splits it; only the page written is then WRITTEN.
+                self.split(self.memory, self.unit(number))
+            self.populate(page, write)
+
+    def populate(self, page: Page, write: bool) -> None:
+        page.in_swap = page.discarded = False
+        if write:
+            page.content = Content.PRESENT
+            page.protected = False
+            page.dirtied = True
+            page.anonymous = page.anonymous or not page.shared
+        elif page.content is Content.NONE and page.is_private_anonymous:
+            page.content = Content.ZERO
+        elif page.content is not Content.ZERO:
+            # (code) Private hugetlb memory gets a page of its own at once, even for a hole in a file.
+            page.anonymous = page.anonymous or (page.backing.is_hugetlb and not page.shared)
+            page.content = Content.PRESENT
+
+    def is_empty(self, unit: Span) -> bool:
+        return all(
+            number in self.memory
+            and (self.memory[number].wants_huge or self.memory[number].is_of_huge_page)
+            and self.memory[number].content is Content.NONE
+            and not self.memory[number].protected
+            for number in unit.pages()
+        )
+
+    def populate_huge(self, unit: Span, write: bool) -> None:
+        for page in self.pages(unit):
+            self.populate(page, write)
+            page.huge = True
+            page.is_of_huge_page = not page.is_private_anonymous

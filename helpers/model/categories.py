@@ -1,0 +1,54 @@
+"""The categories of a page (pagemap.rst, "Pagemap Scan IOCTL")."""
+
+from __future__ import annotations
+
+from helpers.model.bits import ACCESSED, FILE, GUARD, HUGE, PFNZERO, PRESENT, SOFT_DIRTY, SWAPPED, WPALLOWED, WRITTEN
+from helpers.model.memory import Memory
+from helpers.model.pages import Content, Page
+from helpers.operations import Tracking
+
+
+class Categories(Memory):
+    """What is said of a page."""
+
+    def categories(self, page: Page) -> int:
+        """The page's own categories (pagemap.rst, "Pagemap Scan IOCTL")."""
+        found = 0
+        if page.tracking is Tracking.ASYNC:
+            found |= WPALLOWED
+        if self.is_written(page):
+            found |= WRITTEN
+        if page.content is Content.PRESENT and not page.anonymous:
+            found |= FILE
+        if page.content in (Content.PRESENT, Content.ZERO):
+            found |= PRESENT
+        if self.is_not_present_entry(page):
+            found |= SWAPPED
+        if page.content is Content.ZERO:
+            found |= PFNZERO
+        if page.huge:
+            found |= HUGE
+        if self.is_soft_dirty(page):
+            found |= SOFT_DIRTY
+        if page.content is Content.GUARD:
+            found |= GUARD
+        if page.tracking is Tracking.ACCESS and page.is_populated and not page.protected:
+            found |= ACCESSED  # pagemap.rst: accessed since protected; (code) or never protected.
+        return found & self.known
+
+    def is_soft_dirty(self, page: Page) -> bool:
+        """soft-dirty.rst: written to since the bits were cleared, or new since then."""
+        return self.facts.soft_dirty and (page.is_new or page.dirtied)
+
+    def is_written(self, page: Page) -> bool:
+        if page.protected or page.tracking is Tracking.ACCESS:
+            return False  # pagemap.rst: WRITTEN is only said of what is registered in mode WP.
+        if page.content is Content.NONE and page.backing.is_hugetlb:
+            return page.discarded  # (code) An empty hugetlb entry is only HUGE.
+        return page.tracking is not Tracking.NONE or not self.facts.written_needs_registration
+
+    def is_not_present_entry(self, page: Page) -> bool:
+        """(code) SWAPPED is said of every entry that isn't present: swap, a guard, a marker of protection."""
+        if page.content is Content.NONE:
+            return page.protected
+        return page.content in (Content.SWAPPED, Content.GUARD, Content.POISONED)

@@ -1,0 +1,26 @@
+"""Files: what becomes of their mappings when they are written to, punched and cut."""
+
+from __future__ import annotations
+
+from helpers.model.memory import Memory
+from helpers.operations import FileWrite, PunchHole, Truncate
+
+
+class Files(Memory):
+    """System calls on files that are mapped."""
+
+    def file_write(self, op: FileWrite) -> None:
+        """write(2) on a file goes past the mappings: none of them records it."""
+
+    def punch_hole(self, op: PunchHole) -> None:
+        """userfaultfd.rst: MADV_REMOVE, which is the same, drops the protection. Private copies stay."""
+        for page in self.pages_of_file(op.file, op.span):
+            if not page.anonymous:
+                page.drop(keep_protection=False)
+                page.discarded = True
+
+    def truncate(self, op: Truncate) -> None:
+        """(code) Private copies go too. Protection stays, but that of hugetlb memory."""
+        for page in self.pages_of_file(op.file, op.span):
+            page.drop(keep_protection=not page.backing.is_hugetlb)
+            page.discarded = False

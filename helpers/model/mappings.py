@@ -1,0 +1,65 @@
+"""Mappings: made, removed, moved, and their access rights."""
+
+from __future__ import annotations
+
+from helpers.model.facts import Unspecified
+from helpers.model.memory import Memory
+from helpers.model.pages import Content, Page
+from helpers.operations import Map, Move, Protection, Tracking, Unmap
+
+
+class Mappings(Memory):
+    """mmap(2) and its kin."""
+
+    def map(self, op: Map) -> None:
+        huge = op.backing.is_hugetlb
+        for offset, number in enumerate(op.span.pages()):
+            if number in self.memory:
+                raise Unspecified(f"page {number} is mapped already")
+            self.memory[number] = Page(
+                op.backing,
+                op.shared,
+                op.prot,
+                op.file,
+                op.file_page + offset,
+                huge=huge,
+            )
+        self.expand()
+
+    def expand(self) -> None:
+        """soft-dirty.rst: a mapping that is expanded is soft-dirty as a whole, as a new one is."""
+        if not self.was_cleared:
+            return
+        runs: list[list[Page]] = []
+        for number in sorted(self.memory):
+            page = self.memory[number]
+            if runs and number - 1 in self.memory and page.continues(runs[-1][-1]):
+                runs[-1].append(page)
+            else:
+                runs.append([page])
+        for run in runs:
+            is_new = any(page.is_new for page in run)
+            for page in run:
+                page.is_new = is_new
+
+    def unmap(self, op: Unmap) -> None:
+        self.split_at_borders(op.span)
+        for number in op.span.pages():
+            del self.memory[number]
+
+    def move(self, op: Move) -> None:
+        """userfaultfd(2): without UFFD_FEATURE_EVENT_REMAP the new place isn't registered."""
+        self.split_at_borders(op.span)
+        for offset, number in enumerate(op.span.pages()):
+            page = self.memory.pop(number)
+            page.tracking, page.protected = Tracking.NONE, False
+            # soft-dirty.rst: what is new in its place is soft-dirty. (code) An entry is; what has none isn't.
+            page.dirtied = page.content is not Content.NONE
+            self.memory[op.to + offset] = page
+        self.expand()
+
+    def mprotect(self, op: Protection) -> None:
+        self.split_at_borders(op.span)
+        for page in self.pages(op.span):
+            page.prot = op.prot
+        self.expand()

@@ -1,0 +1,64 @@
+"""The memory of a process, page by page: looked up, and its huge pages split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from helpers.model.facts import Facts, Unspecified
+from helpers.model.pages import Page, Space
+from helpers.operations import Span, Target
+
+
+class Memory(Target):
+    """What all that is promised is about."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.known = facts.known.value
+        self.memory: Space = {}
+        self.child: Space | None = None
+        self.has_child = False
+        #: Whether soft-dirty bits were ever cleared: until then, everything is new.
+        self.was_cleared = False
+
+    def close(self) -> None:
+        self.memory.clear()
+        self.child = None
+
+    def pages(self, span: Span) -> Iterator[Page]:
+        """The mapped pages of a span; every page must be mapped."""
+        for number in span.pages():
+            if number not in self.memory:
+                raise Unspecified(f"page {number} isn't mapped")
+            yield self.memory[number]
+
+    def pages_of_file(self, file: str, span: Span) -> Iterator[Page]:
+        for page in self.memory.values():
+            if page.file == file and page.file_page in span.pages():
+                yield page
+
+    def unit(self, number: int) -> Span:
+        """The aligned stretch of a huge page around a page."""
+        size = self.facts.pages_per_huge_page
+        return Span(number // size * size, number // size * size + size)
+
+    def split(self, space: Space, unit: Span) -> None:
+        """A transparent huge page is mapped by small entries from now on.
+
+        (code) That of a file or of shared memory isn't mapped at all, until a fault does it page by page.
+        """
+        for number in unit.pages():
+            page = space.get(number)
+            if page is None or not page.huge or page.backing.is_hugetlb:
+                continue
+            if page.is_huge_of_file:
+                page.drop(keep_protection=False)
+            page.huge = page.is_of_huge_page = False
+
+    def split_at_borders(self, span: Span) -> None:
+        """What is done to a part of a transparent huge page splits it."""
+        for border in span:
+            unit = self.unit(border)
+            page = self.memory.get(border)
+            if border != unit.start and page is not None and page.huge:
+                self.split(self.memory, unit)

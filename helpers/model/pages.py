@@ -1,0 +1,83 @@
+"""A page: what stands in its table entry, and what is known of it besides."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from helpers.operations import Backing, Prot, Tracking
+
+
+class Content(enum.Enum):
+    """What stands in a page's table entry, as far as a process can tell."""
+
+    NONE = "unpopulated"
+    PRESENT = "present"
+    ZERO = "the zero page"
+    SWAPPED = "in swap"
+    GUARD = "a guard region"
+    POISONED = "lost with its frame"
+
+
+@dataclass(slots=True)
+class Page:
+    """One page of the arena."""
+
+    backing: Backing
+    shared: bool
+    prot: Prot
+    file: str
+    file_page: int
+    tracking: Tracking = Tracking.NONE
+    content: Content = Content.NONE
+    #: The content belongs to this mapping alone, not to a file.
+    anonymous: bool = False
+    protected: bool = False
+    #: Mapped as part of a huge page. For hugetlb always.
+    huge: bool = False
+    #: Emptied in a way that userfaultfd.rst calls dirtying.
+    discarded: bool = False
+    #: Shared memory whose content was reclaimed; the page tables don't know where it went.
+    in_swap: bool = False
+    #: A fault in an empty, aligned stretch maps a huge page (MADV_HUGEPAGE).
+    wants_huge: bool = False
+    #: The file's page is part of a huge page, which a fault in an empty, aligned stretch maps as a whole.
+    is_of_huge_page: bool = False
+    #: Mapped since soft-dirty bits were cleared, or part of a mapping that was expanded since.
+    is_new: bool = True
+    #: Its entry was written to since soft-dirty bits were cleared.
+    dirtied: bool = False
+
+    @property
+    def is_private_anonymous(self) -> bool:
+        return self.backing is Backing.ANON and not self.shared
+
+    @property
+    def is_populated(self) -> bool:
+        """Whether there is something behind the entry, be it in swap."""
+        return self.content not in (Content.NONE, Content.GUARD)
+
+    @property
+    def is_huge_of_file(self) -> bool:
+        """Mapped as part of a transparent huge page that is a file's or shared memory's."""
+        return self.huge and not self.is_private_anonymous and not self.backing.is_hugetlb
+
+    def continues(self, other: Page) -> bool:
+        """(code) Whether the mapping of this page is one with that of the page before it."""
+        same = ("backing", "shared", "prot", "file", "tracking", "wants_huge")
+        if any(getattr(self, name) != getattr(other, name) for name in same):
+            return False
+        return self.is_private_anonymous or (self.file != "" and self.file_page == other.file_page + 1)
+
+    def drop(self, keep_protection: bool) -> None:
+        """The entry is emptied; a protected page of a file keeps its protection as a marker."""
+        self.content = Content.NONE
+        self.anonymous = False
+        self.huge = self.backing.is_hugetlb
+        # userfaultfd.rst: what drops an entry drops the read-write protection with it.
+        self.protected = self.protected and keep_protection and self.tracking is not Tracking.ACCESS
+        # userfaultfd.rst: unlike protection, soft-dirty information is lost when an entry is zapped.
+        self.dirtied = False
+
+
+Space = dict[int, Page]
