@@ -168,7 +168,7 @@ def test_a_tracker_that_protects_in_a_second_step_loses_writes() -> None:
 def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """It doesn't know the advice; any other that is refused is an error."""
     kernel = Kernel(find_host().sizes)
-    monkeypatch.setattr("helpers.kernel.lib", SimpleNamespace(native_madvise=lambda *arguments: -errno.EINVAL))
+    monkeypatch.setattr("helpers.kernel.advice.lib", SimpleNamespace(native_madvise=lambda *arguments: -errno.EINVAL))
     Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
     with pytest.raises(SuiteError, match="EINVAL"):
         Advise(Span(0, 1), Advice.HUGEPAGE).run(kernel)

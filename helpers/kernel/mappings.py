@@ -1,0 +1,49 @@
+"""Mappings: each operation is the system call it is named after."""
+
+from __future__ import annotations
+
+from helpers.interface.native import MACHINE, checked, lib
+from helpers.kernel.files import Files
+from helpers.kernel.sizes import Sizes
+from helpers.operations import Backing, Map, Move, Prot, Protection, Span, Unmap, len_of
+
+PROT = {Prot.NONE: 0, Prot.READ: 1, Prot.WRITE: 3}
+
+
+class Mappings(Files):
+    """mmap(2) and its kin."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        self.mapped: set[Span] = set()
+
+    def map(self, op: Map) -> None:
+        flags = MACHINE["MAP_SHARED"] if op.shared else MACHINE["MAP_PRIVATE"]
+        fd = self.file_of(op) if op.backing.has_file else -1
+        if not op.backing.has_file:
+            flags |= MACHINE["MAP_ANONYMOUS"]
+        if op.backing is Backing.HUGETLB:
+            flags |= MACHINE["MAP_HUGETLB"] | self.log2_of_huge_page() << MACHINE["MAP_HUGE_SHIFT"]
+        checked(
+            lib.native_mmap(
+                self.address(op.span.start),
+                self.length(op.span),
+                PROT[op.prot],
+                flags | MACHINE["MAP_FIXED_NOREPLACE"],
+                fd,
+                op.file_page * self.sizes.page,
+            ),
+            str(op),
+        )
+        self.mapped.add(op.span)
+
+    def unmap(self, op: Unmap) -> None:
+        checked(lib.native_munmap(self.address(op.span.start), self.length(op.span)), str(op))
+
+    def move(self, op: Move) -> None:
+        to = Span(op.to, op.to + len_of(op.span))
+        checked(lib.native_mremap(self.address(op.span.start), self.length(op.span), self.address(op.to)), str(op))
+        self.mapped.add(to)
+
+    def mprotect(self, op: Protection) -> None:
+        checked(lib.native_mprotect(self.address(op.span.start), self.length(op.span), PROT[op.prot]), str(op))

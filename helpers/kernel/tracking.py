@@ -1,0 +1,96 @@
+"""userfaultfd, and clearing soft-dirty bits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from helpers.interface.native import MACHINE, SuiteError, checked, ffi, lib
+from helpers.interface.uapi import CONSTANTS
+from helpers.kernel.arena import Arena
+from helpers.kernel.sizes import Sizes
+from helpers.operations import (
+    ClearRefs,
+    CloseUserfaultfd,
+    Register,
+    RwProtect,
+    Span,
+    Tracking,
+    Unregister,
+    WriteProtect,
+)
+
+
+def open_userfaultfd(features: int) -> int:
+    """A userfaultfd for faults in user mode, which needs no privilege.
+
+    Returns the descriptor, or -errno of userfaultfd(2) or UFFDIO_API.
+    """
+    fd = lib.native_userfaultfd(os.O_CLOEXEC | os.O_NONBLOCK | CONSTANTS["UFFD_USER_MODE_ONLY"])
+    if fd < 0:
+        return int(fd)
+    api = ffi.new("struct uffdio_api *", {"api": CONSTANTS["UFFD_API"], "features": features})
+    refused = lib.native_ioctl(fd, MACHINE["UFFDIO_API"], api)
+    if refused < 0:
+        os.close(fd)
+        return int(refused)
+    return int(fd)
+
+
+_WP = CONSTANTS["UFFD_FEATURE_PAGEFAULT_FLAG_WP"] | CONSTANTS["UFFD_FEATURE_WP_HUGETLBFS_SHMEM"]
+
+FEATURES = {
+    Tracking.SYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"],
+    Tracking.ASYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"] | CONSTANTS["UFFD_FEATURE_WP_ASYNC"],
+    Tracking.ACCESS: CONSTANTS["UFFD_FEATURE_RWP"] | CONSTANTS["UFFD_FEATURE_RWP_ASYNC"],
+}
+
+
+class TrackingOfWrites(Arena):
+    """Registration, protection, and clearing."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        self.userfaultfds: dict[Tracking, int] = {}
+
+    def userfaultfd(self, tracking: Tracking) -> int:
+        if tracking not in self.userfaultfds:
+            fd = open_userfaultfd(FEATURES[tracking])
+            self.userfaultfds[tracking] = checked(fd, "userfaultfd")
+        return self.userfaultfds[tracking]
+
+    def range_of(self, span: Span) -> dict[str, int]:
+        return {"start": self.address(span.start), "len": self.length(span)}
+
+    def register(self, op: Register) -> None:
+        mode = "RWP" if op.tracking is Tracking.ACCESS else "WP"
+        arg = ffi.new(
+            "struct uffdio_register *",
+            {"range": self.range_of(op.span), "mode": CONSTANTS[f"UFFDIO_REGISTER_MODE_{mode}"]},
+        )
+        checked(lib.native_ioctl(self.userfaultfd(op.tracking), MACHINE["UFFDIO_REGISTER"], arg), str(op))
+
+    def unregister(self, op: Unregister) -> None:
+        arg = ffi.new("struct uffdio_range *", self.range_of(op.span))
+        checked(lib.native_ioctl(self.userfaultfd(Tracking.ASYNC), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
+
+    def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
+        for fd in self.userfaultfds.values():
+            os.close(fd)
+        self.userfaultfds.clear()
+
+    def write_protect(self, op: WriteProtect) -> None:
+        mode = CONSTANTS["UFFDIO_WRITEPROTECT_MODE_WP"] if op.protect else 0
+        arg = ffi.new("struct uffdio_writeprotect *", {"range": self.range_of(op.span), "mode": mode})
+        fd = next(iter(self.userfaultfds.values()), None)
+        if fd is None:
+            raise SuiteError(f"{op}: nothing is registered")
+        checked(lib.native_ioctl(fd, MACHINE["UFFDIO_WRITEPROTECT"], arg), str(op))
+
+    def rw_protect(self, op: RwProtect) -> None:
+        mode = CONSTANTS["UFFDIO_RWPROTECT_MODE_RWP"]
+        arg = ffi.new("struct uffdio_writeprotect *", {"range": self.range_of(op.span), "mode": mode})
+        checked(lib.native_ioctl(self.userfaultfd(Tracking.ACCESS), MACHINE["UFFDIO_RWPROTECT"], arg), str(op))
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        Path("/proc/self/clear_refs").write_text("4")
