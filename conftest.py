@@ -6,7 +6,7 @@ pytest_plugins = [
     "helpers.plugins.machine",
     "helpers.plugins.labs",
     "helpers.plugins.clauses",
-    "helpers.plugins.known_issues",
+    "helpers.plugins.errata",
     "helpers.plugins.verdict",
     "helpers.plugins.programs",
     "helpers.plugins.report",
@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-machine-setup", action="store_true", help="leave swap, hugetlb and THP settings alone")
     group.addoption("--scratch", metavar="DIR", help="a directory on a real file system for mapped files")
     group.addoption("--dangerous", action="store_true", help="run tests that may hang a kernel with a known defect")
-    group.addoption("--no-known-issues", action="store_true", help="known defects fail: to bisect for one, say")
+    group.addoption("--no-errata", action="store_true", help="known defects fail: to bisect for one, say")
     group.addoption("--exhaustive", action="store_true", help="masks: all bits the kernel knows, all return masks")
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
     group.addoption("--failures", metavar="DIR", default="failures", help="where C programs of failures are written")
@@ -26,6 +26,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--stub",
         metavar="NAME",
-        help="test a stub kernel instead of the running one: the model, or "
-        "the model with one thing broken (helpers/stubs.py)",
+        help="test a stub kernel instead of the running one: the model, or the model with deviations: faithful, or "
+        "names of suites/errata and helpers/tests/faults with + between",
     )

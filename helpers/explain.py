@@ -5,38 +5,51 @@ from __future__ import annotations
 import enum
 import errno
 import itertools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from helpers.interface.uapi import PM_SCAN_ARG_FIELDS
 from helpers.operations import Region, Scan, ScanResult, len_of, names_of
-
-if TYPE_CHECKING:
-    from helpers.lab import Lab
+from helpers.steps import Step
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _STRIP_WIDTH = 64
 _MOST_REGIONS = 24
 
 
-def story(lab: Lab) -> str:
+def story(memory: Sequence[str], steps: Sequence[Step]) -> str:
     """The kinds of memory and every operation so far, numbered."""
-    lines = ["memory:", *(f"  {memory}" for memory in lab.memory or ["as mapped below"]), "operations:"]
-    lines += [f"  {number:3} {step.operation}" for number, step in enumerate(lab.steps, 1)]
+    lines = ["memory:", *(f"  {kind}" for kind in memory or ["as mapped below"]), "operations:"]
+    lines += [f"  {number:3} {step.operation}" for number, step in enumerate(steps, 1)]
     return "\n".join(lines)
 
 
-def difference(lab: Lab) -> str:
-    """The story, and how the last answer differs from what the contract says."""
-    step = lab.steps[-1]
+def difference(memory: Sequence[str], steps: Sequence[Step], errata: Sequence[str] = ()) -> str:
+    """The story, and how the last answer differs from what the contract says.
+
+    ``errata``: the names of those that predict another answer here, which is shown as well.
+    """
+    step = steps[-1]
+    kept = step.observed == step.expected
     lines = [
-        f"the kernel differs from the contract in operation {len(lab.steps)}: {step.operation}",
-        story(lab),
+        f"the kernel keeps the contract, where {', '.join(errata)} should show in operation {len(steps)}: "
+        f"{step.operation}"
+        if kept
+        else f"the kernel differs from the contract in operation {len(steps)}: {step.operation}",
+        story(memory, steps),
     ]
     if isinstance(step.operation, Scan):
         lines += [argument(step.operation), *answers(step.operation, step.expected, step.observed)]
     else:
         lines += other_answers(step.expected, step.observed)
+    if step.deviates:
+        lines.append(f"with {', '.join(errata)}, which this kernel has, it should be: {answer(step.predicted)}")
     return "\n".join(lines)
+
+
+def answer(told: Any) -> str:
+    """Any answer, with the regions of a scan a line each."""
+    return "\n".join([outcome(told), *regions(told.regions)]) if isinstance(told, ScanResult) else _runs(told)
 
 
 def argument(scan: Scan) -> str:
@@ -119,11 +132,13 @@ def _per_page(scan: Scan, found: tuple[Region, ...]) -> list[Any]:
 
 
 def other_answers(expected: Any, observed: Any) -> list[str]:
-    """Answers that aren't a scan's: runs of equal entries, both sides."""
+    """Answers that aren't a scan's: runs of equal entries, or what an operation says."""
     return [f"expected: {_runs(expected)}", f"observed: {_runs(observed)}"]
 
 
 def _runs(entries: Any) -> str:
+    if entries is None:
+        return "it is done"
     if not isinstance(entries, tuple) or not all(isinstance(entry, enum.Flag) for entry in entries):
         return str(entries)
     groups = ((len(list(run)), names_of(told)) for told, run in itertools.groupby(entries))

@@ -13,7 +13,18 @@ from helpers.interface.native import MACHINE, SuiteError, ffi, lib
 from helpers.interface.uapi import FIRST_CATEGORIES, Category, PagemapBit
 from helpers.kernel import FEATURES, Kernel, Sizes, huge_zero_frame, open_userfaultfd
 from helpers.model import Facts
-from helpers.operations import Advice, Advise, Map, ReadPagemap, Span, Tracking, Write
+from helpers.operations import (
+    Advice,
+    Advise,
+    Backing,
+    KernelWrite,
+    Map,
+    ReadPagemap,
+    Span,
+    Tracking,
+    Write,
+    Writer,
+)
 
 THP = Path("/sys/kernel/mm/transparent_hugepage")
 KSM = Path("/sys/kernel/mm/ksm")
@@ -132,15 +143,24 @@ def _has_soft_dirty(sizes: Sizes) -> bool:
         kernel.close()
 
 
-def _has_guard_regions(sizes: Sizes) -> bool:
+def _has_guard_regions(sizes: Sizes, backing: Backing = Backing.ANON) -> bool:
+    kernel = Kernel(sizes)
+    try:
+        kernel.map(Map(_ONE, backing, shared=backing.has_file, file="file" * backing.has_file))
+        return kernel.advise(Advise(_ONE, Advice.GUARD_INSTALL)) is None
+    finally:
+        kernel.close()
+
+
+def _has_direct_io(sizes: Sizes) -> bool:
+    """Whether the file system for mapped files reads a file into memory without its page cache."""
     kernel = Kernel(sizes)
     try:
         kernel.map(Map(_ONE))
-        kernel.advise(Advise(_ONE, Advice.GUARD_INSTALL))
-    except SuiteError:
-        return False
-    else:
+        kernel.kernel_write(KernelWrite(_ONE, Writer.DIRECT))
         return True
+    except (OSError, SuiteError):
+        return False
     finally:
         kernel.close()
 
@@ -168,7 +188,7 @@ def _fails_memory(sizes: Sizes) -> bool:
     kernel = Kernel(sizes)
     try:
         kernel.map(Map(_ONE))
-        return bool(lib.native_madvise(kernel.address(0), 0, MACHINE["MADV_HWPOISON"]) == 0)
+        return bool(lib.native_madvise(kernel.address(0), 0, MACHINE["MADV_HWPOISON"], 1000) == 0)
     finally:
         kernel.close()
 
@@ -230,6 +250,10 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
         found["tmpfs"] = "no writable directory on tmpfs: mount one at /dev/shm"
     if not _has_guard_regions(sizes):
         found["guard regions"] = "the kernel has no MADV_GUARD_INSTALL: it came with Linux 6.13"
+    if not _has_guard_regions(sizes, Backing.MEMFD):
+        found["guard regions in files"] = "no MADV_GUARD_INSTALL for memory of files: it came with Linux 6.15"
+    if "disk" in found or not _has_direct_io(sizes):
+        found["direct I/O"] = "no O_DIRECT on the file system for mapped files: name another with --scratch=DIR"
     if os.geteuid() != 0:
         found["root"] = "only root may: run as root"
     if (fd := open_userfaultfd(FEATURES[Tracking.ACCESS])) < 0:

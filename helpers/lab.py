@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from helpers.deviations import Erratum, name_of, together
+from helpers.errata import responsible
+from helpers.explain import difference
 from helpers.host import Host
 from helpers.interface.native import SuiteError
-from helpers.interface.uapi import Category, PagemapBit, ScanFlag
+from helpers.interface.uapi import Category, ScanFlag, category
 from helpers.kinds import Kind
 from helpers.model import Content, Model
 from helpers.operations import (
@@ -45,45 +46,12 @@ from helpers.operations import (
     Unregister,
     Write,
     WriteProtect,
+    Writer,
     as_span,
-    names_of,
 )
-
-#: The bits that tell a page's state; whether pagemap is right about the others is a test's business.
-STATE = PagemapBit.PRESENT | PagemapBit.SWAPPED | PagemapBit.GUARD
-
-
-def states_of(entries: tuple[PagemapBit, ...]) -> list[str]:
-    """The state of each page, runs of equal ones together."""
-    equal = [(entry & STATE, len(list(run))) for entry, run in itertools.groupby(entries)]
-    runs = itertools.groupby(equal, key=lambda run: run[0])
-    return [f"{sum(length for _, length in run)} x {names_of(state)}" for state, run in runs]
-
+from helpers.steps import Prepared, Step, told
 
 Pages = int | tuple[int, int] | Span
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation of a program that ran, with both answers; None for operations that answer nothing.
-
-    A precondition isn't under test: it was asked to see whether the memory is what it should be.
-    """
-
-    operation: Operation
-    expected: Any
-    observed: Any
-    is_precondition: bool = False
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Which steps brought memory of a kind about, and what it is then: its end, its categories but for WRITTEN."""
-
-    steps: range
-    kind: Kind
-    span: Span
-    categories: int
 
 
 class CannotAsk(Exception):
@@ -95,46 +63,85 @@ class KernelDiffers(AssertionError):
 
 
 class Lab:
-    """Runs operations one by one on a target and on the model.
+    """Runs operations one by one on a target, on the contract's model, and on the kernel as it is known.
 
-    Each method carries out the operation it is named after, on pages given as a number, a pair of start and
-    end, or a Span. Raises KernelDiffers as soon as the answers differ, with the whole story so far.
+    Each method carries out the operation it is named after, on pages given as a number, a pair of start and end, or a
+    Span. Raises KernelDiffers with the whole story so far as soon as the target answers otherwise than the kernel as
+    it is known: the contract with the errata that the kernel has. Where these make a difference, the program goes on
+    behind it, and :attr:`deviates` tells.
     """
 
-    def __init__(self, host: Host, target: Target, model: Model | None = None, may_hang: bool = False) -> None:
+    def __init__(
+        self,
+        host: Host,
+        target: Target,
+        errata: Sequence[type[Erratum]] = (),
+        may_hang: bool = False,
+        model: Model | None = None,
+    ) -> None:
+        """``model``: stands for the contract, when it isn't the contract itself."""
         self.host = host
         self.facts = host.facts
         self.target = target
+        self.errata = errata
         self.model = model or Model(host.facts)
+        self.known = together(errata)(host.facts) if errata else self.model
         self.may_hang = may_hang
         self.steps: list[Step] = []
         self.memory: list[str] = []
         self.prepared: list[Prepared] = []
+        #: Labs whose differences count as this one's.
+        self.others: list[Lab] = []
 
     def close(self) -> None:
         self.target.close()
 
+    def beside(self, host: Host, target: Target) -> Lab:
+        """Another lab, with the same errata, whose differences count as this one's."""
+        found = Lab(host, target, self.errata, self.may_hang)
+        self.others.append(found)
+        return found
+
     def do(self, operation: Operation) -> Any:
-        """Carries an operation out and returns what the kernel answers."""
+        """Carries an operation out and returns what the contract says that it answers.
+
+        That is the kernel's answer as well, unless an erratum predicts another: then :attr:`deviates` is set, and the
+        program is the same as on a kernel that keeps the contract.
+        """
         __tracebackhide__ = True
         if isinstance(operation, Scan):
             self.refuse_to_hang(operation)
         expected = operation.run(self.model)
-        observed = operation.run(self.target)
-        step = Step(operation, expected, observed)
+        predicted = expected if self.known is self.model else operation.run(self.known)
+        step = Step(operation, expected, predicted, operation.run(self.target))
         self.steps.append(step)
-        if observed != expected:
-            from helpers.explain import difference
+        self.compare(step)
+        return expected
 
-            raise KernelDiffers(difference(self))
-        return observed
+    def compare(self, step: Step) -> None:
+        """Raises KernelDiffers when the kernel's answer isn't that of the kernel as it is known."""
+        __tracebackhide__ = True
+        if step.observed != step.predicted:
+            near = [name_of(erratum) for erratum in self.errata_met()] if step.deviates else []
+            raise KernelDiffers(difference(self.memory, self.steps, near))
+
+    @property
+    def deviates(self) -> bool:
+        """Whether an answer so far wasn't the contract's, but one that errata predict."""
+        return any(step.deviates for step in self.steps) or any(other.deviates for other in self.others)
+
+    def errata_met(self) -> list[type[Erratum]]:
+        """The errata without which an answer so far would have been another."""
+        found = responsible(self.errata, self.facts, self.steps) if self.errata else []
+        met = {*found, *(one for other in self.others for one in other.errata_met())}
+        return [one for one in self.errata if one in met]
 
     def refuse_to_hang(self, scan: Scan) -> None:
         """Some kernels hang, and can't be killed, when an empty hugetlb page is to be protected by a scan."""
         if self.may_hang or not scan.flags & ScanFlag.WP_MATCHING:
             return
         for number in scan.span.pages():
-            page = self.model.memory.get(number)
+            page = self.known.memory.get(number)
             if page and page.huge and page.content is Content.NONE and not page.protected:
                 raise SuiteError(f"{scan}: protecting the empty hugetlb page {number} may hang the machine")
 
@@ -154,6 +161,13 @@ class Lab:
         """Every category that the kernel knows."""
         return self.facts.known
 
+    def decided(self, pages: Pages) -> Category:
+        """Every category of which a document says for each of some mapped pages whether the page has it."""
+        undecided = 0
+        for page in self.model.pages(as_span(pages)):
+            undecided |= self.model.undecided(page)
+        return self.all & ~category(undecided)
+
     # --- Kinds of memory --------------------------------------------------------------------------------
 
     def prepare(self, kind: Kind, start: int = 0, tracking: Tracking = Tracking.ASYNC, file: str = "file") -> Span:
@@ -171,8 +185,8 @@ class Lab:
         self.verify(span)
         if tracking is not Tracking.NONE:
             self.register(span, tracking)
-        told = self.model.categories(self.model.memory[span.start]) & ~Category.WRITTEN
-        self.prepared.append(Prepared(range(first, len(self.steps)), kind, span, told))
+        are = self.model.categories(self.model.memory[span.start]) & ~Category.WRITTEN
+        self.prepared.append(Prepared(range(first, len(self.steps)), kind, span, are))
         return span
 
     def verify(self, span: Span, usage: bool = True) -> None:
@@ -186,12 +200,15 @@ class Lab:
         ):
             questions.append(ReadUsage(span))
         for question in questions:
-            expected, found = question.run(self.model), question.run(self.target)
-            self.steps.append(Step(question, expected, found, is_precondition=True))
-            if isinstance(question, ReadPagemap):
-                expected, found = states_of(expected), states_of(found)
-            if expected != found:
-                raise SuiteError(f"the memory isn't what it should be: {question} says\n{found}, not\n{expected}")
+            expected = question.run(self.model)
+            predicted = expected if self.known is self.model else question.run(self.known)
+            found = question.run(self.target)
+            self.steps.append(Step(question, expected, predicted, found, is_precondition=True))
+            if told(question, predicted) != told(question, found):
+                raise SuiteError(
+                    f"the memory isn't what it should be: {question} says\n{told(question, found)}, "
+                    f"not\n{told(question, predicted)}"
+                )
 
     # --- Operations -------------------------------------------------------------------------------------
 
@@ -218,8 +235,8 @@ class Lab:
     def mprotect(self, pages: Pages, prot: Prot) -> None:
         self.do(Protection(as_span(pages), prot))
 
-    def advise(self, pages: Pages, advice: Advice) -> None:
-        self.do(Advise(as_span(pages), advice))
+    def advise(self, pages: Pages, advice: Advice) -> Any:
+        return self.do(Advise(as_span(pages), advice))
 
     def register(self, pages: Pages, tracking: Tracking = Tracking.ASYNC) -> None:
         self.do(Register(as_span(pages), tracking))
@@ -245,8 +262,8 @@ class Lab:
     def write(self, pages: Pages) -> None:
         self.do(Write(as_span(pages)))
 
-    def kernel_write(self, pages: Pages) -> None:
-        self.do(KernelWrite(as_span(pages)))
+    def kernel_write(self, pages: Pages, by: Writer = Writer.READ) -> None:
+        self.do(KernelWrite(as_span(pages), by))
 
     def file_write(self, pages: Pages, file: str = "file") -> None:
         self.do(FileWrite(file, as_span(pages)))

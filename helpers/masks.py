@@ -50,6 +50,12 @@ class Mosaic:
     span: Span
     runs: tuple[Region, ...]
 
+    @property
+    def deviates(self) -> bool:
+        """Whether the kernel has errata that show in it: what is said of a page then depends on more than the page."""
+        scans = [Scan(self.span, returned=self.lab.all), Scan(self.span, mask=Category.WRITTEN)]
+        return any(scan.run(self.lab.model) != scan.run(self.lab.known) for scan in scans)
+
 
 def build(lab: Lab, with_empties: bool = True) -> Mosaic:
     """Memory of each kind, written, protected and not registered, as far as the machine has what it needs.
@@ -112,7 +118,7 @@ def _lay(lab: Lab, members: list[tuple[Kind, bool]], registered: bool, place: in
     for (kind, protect), span in zip(members, spans, strict=True):
         if protect and kind.is_accessible:
             lab.protect(span)
-        elif protect:  # UFFDIO_WRITEPROTECT passes over guard regions (known issue), the scan doesn't.
+        elif protect:  # UFFDIO_WRITEPROTECT passes over guard regions (an erratum), the scan doesn't.
             lab.scan(span, ScanFlag.WP_MATCHING, mask=Category.WRITTEN)
     return spans
 

@@ -11,6 +11,7 @@ lie. Pages of the arena that nothing was mapped to are gaps.
 from __future__ import annotations
 
 import enum
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -70,6 +71,29 @@ class ScanResult(NamedTuple):
     result: int
     regions: tuple[Region, ...]
     walk_end: float | None
+
+
+class Refusal(NamedTuple):
+    """The answer of an operation that the kernel refuses, as a document allows it to: an errno."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"-1, errno {errno.errorcode.get(self.number, self.number)}"
+
+
+class Unreturned(enum.Enum):
+    """The answer of an operation that was ended, since it didn't come back by itself."""
+
+    DOES_NOT_RETURN = "doesn't return"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+DOES_NOT_RETURN = Unreturned.DOES_NOT_RETURN
+#: What an operation answers that asks nothing: None where it was carried out.
+Answer = Refusal | Unreturned | None
 
 
 class Backing(enum.Enum):
@@ -200,7 +224,10 @@ class Protection(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Advise(Operation):
-    """madvise(2). PAGEOUT is repeated until the pages are gone, MERGEABLE waited for until all are one."""
+    """madvise(2). PAGEOUT is repeated until the pages are gone, MERGEABLE waited for until all are one.
+
+    It answers a Refusal where the kernel takes the advice for wrong, DOES_NOT_RETURN where it had to be ended.
+    """
 
     verb: ClassVar[str] = "advise"
     span: Span
@@ -264,12 +291,23 @@ class Write(Operation):
     span: Span
 
 
+class Writer(enum.Enum):
+    """How the kernel is had to write to memory."""
+
+    READ = "read(2) from /dev/zero"
+    MEM = "pwrite(2) to /proc/self/mem"
+    VM_WRITEV = "process_vm_writev(2)"
+    DIRECT = "read(2) of a file that is open with O_DIRECT"
+    POPULATE = "MADV_POPULATE_WRITE, which leaves what is there"
+
+
 @dataclass(frozen=True, slots=True)
 class KernelWrite(Operation):
-    """read(2) from /dev/zero into each page: the kernel writes to the memory on behalf of the process."""
+    """The kernel writes to each page on behalf of the process."""
 
     verb: ClassVar[str] = "kernel_write"
     span: Span
+    by: Writer = Writer.READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +423,7 @@ class Target(ABC):
     def mprotect(self, op: Protection) -> None: ...
 
     @abstractmethod
-    def advise(self, op: Advise) -> None: ...
+    def advise(self, op: Advise) -> Answer: ...
 
     @abstractmethod
     def register(self, op: Register) -> None: ...

@@ -1,10 +1,10 @@
-"""Hands the probes over to the plugin that asks which known defects a kernel has."""
+"""Hands the known defects over to the plugin that finds out which of them a kernel has."""
 
 import pytest
 
-from helpers.plugins.known_issues import PROBES
-from suites import probes
+from helpers.plugins.stash import CATALOGUE
+from suites.errata import ERRATA
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[PROBES] = vars(probes)
+    config.stash[CATALOGUE] = ERRATA

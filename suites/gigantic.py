@@ -1,27 +1,30 @@
-"""A hugetlb page of 1 GiB, asked without a lab: it is too many small ones for a model of each."""
+"""A hugetlb page of 1 GiB: a lab in which it is the huge page that there is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from helpers.host import GIGANTIC
 from helpers.kernel import Kernel, Sizes
 from helpers.lab import Lab
-from helpers.operations import Backing, Map, Register, Span, Write
+from helpers.operations import Backing, Span
 
 
 @contextmanager
-def gigantic_page(lab: Lab) -> Iterator[tuple[Kernel, Span]]:
-    """The one that the machine has, in shared, registered memory of which something was written, and a kernel to ask.
+def gigantic_lab(lab: Lab) -> Iterator[tuple[Lab, Span]]:
+    """The one page that the machine has, in shared, registered memory of which something was written, and its lab.
 
-    Raises CannotAsk when there is none.
+    What is found there counts as found in the lab that it is made beside. Raises CannotAsk when there is no page.
     """
     lab.require("hugetlb 1 GiB")
-    kernel = Kernel(Sizes(lab.host.sizes.page, GIGANTIC))
-    span = Span(0, kernel.sizes.pages_per_huge_page)
+    sizes = Sizes(lab.host.sizes.page, GIGANTIC)
+    facts = replace(lab.facts, pages_per_huge_page=sizes.pages_per_huge_page)
+    large = lab.beside(replace(lab.host, sizes=sizes, facts=facts), Kernel(sizes))
+    span = Span(0, large.huge)
     try:
-        Map(span, Backing.HUGETLB, shared=True).run(kernel)
-        Write(Span(0, 1)).run(kernel)
-        Register(span).run(kernel)
-        yield kernel, span
+        large.map(span, Backing.HUGETLB, shared=True)
+        large.write(0)
+        large.register(span)
+        yield large, span
     finally:
-        kernel.close()
+        large.close()

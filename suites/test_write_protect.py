@@ -10,7 +10,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import ROOM, At, Backing, ReadPagemap, Region, Scan, Span, Tracking
+from helpers.operations import ROOM, At, Backing, Region, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -97,9 +97,9 @@ def test_a_scan_protects_as_uffdio_writeprotect_does(lab: Lab, kind: Kind) -> No
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.backing is not Backing.FILE], ids=str)
 def test_memory_without_asynchronous_protection_is_left_alone(lab: Lab, kind: Kind, tracking: Tracking) -> None:
     span = lab.prepare(kind, tracking=tracking)
-    before = lab.target.read_pagemap(ReadPagemap(span))
+    before = lab.read_pagemap(span)
     assert lab.scan(span, WP, mask=WRITTEN).result == 0
-    assert lab.target.read_pagemap(ReadPagemap(span)) == before
+    assert lab.read_pagemap(span) == before
 
 
 @pytest.mark.clause("check-wpasync", "abort")
@@ -114,7 +114,6 @@ def test_an_aborted_scan_says_where_it_stopped(lab: Lab, flags: ScanFlag, regist
     assert (found.result, found.walk_end) == (-errno.EPERM, registered)
 
 
-@pytest.mark.kernel_only("doesn't look at walk_end, which is a test of its own")
 @pytest.mark.clause("abort")
 @pytest.mark.parametrize("vec_len", [None, ROOM], ids=["null", "vec"])
 def test_mappings_before_the_one_that_aborts_a_scan_are_protected_and_reported(lab: Lab, vec_len: int | None) -> None:
@@ -123,9 +122,7 @@ def test_mappings_before_the_one_that_aborts_a_scan_are_protected_and_reported(l
     lab.map((8, 12))
     lab.write((0, 12))
     lab.register((0, 8))
-    scan = Scan(Span(0, 12), WP | CHECK, mask=WRITTEN, returned=WRITTEN, vec_len=vec_len)
-    scan.run(lab.model)
-    found = lab.target.scan(scan)
+    found = lab.scan((0, 12), WP | CHECK, mask=WRITTEN, returned=WRITTEN, vec_len=vec_len)
     assert found.result == -errno.EPERM
     assert found.regions == ((Region(0, 8, WRITTEN),) if vec_len else ())
     assert lab.scan((0, 8), mask=WRITTEN).regions == ()
@@ -289,8 +286,8 @@ def test_protecting_empty_hugetlb_memory_comes_to_an_end(lab: Lab, shared: bool)
     lab.require("hugetlb")
     span = lab.map((0, lab.huge), Backing.HUGETLB, shared=shared)
     lab.register(span)
-    assert lab.target.scan(Scan(span, WP, returned=C.WPALLOWED)).regions == (Region(*span, C.WPALLOWED),)
-    assert lab.target.scan(Scan(span, mask=WRITTEN)).result == 0
+    assert lab.scan(span, WP, returned=C.WPALLOWED).regions == (Region(*span, C.WPALLOWED),)
+    assert lab.scan(span, mask=WRITTEN).result == 0
 
 
 @pytest.mark.clause("hugetlb-hole", "hugetlb-partial", "protect-reported")

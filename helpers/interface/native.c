@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/swap.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,9 +55,58 @@ long native_mprotect(uint64_t address, size_t length, int prot)
 	return or_errno(mprotect((void *)(uintptr_t)address, length, prot));
 }
 
-long native_madvise(uint64_t address, size_t length, int advice)
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+/* Seconds that a system call may wait for something; far more than any of those here has to wait for. */
+#define PATIENCE 30
+/* The first timer of a process is a null pointer. */
+#define NO_TIMER ((timer_t)-1)
+
+static __thread sigjmp_buf way_out;
+
+static void take_the_way_out(int number)
 {
-	return or_errno(madvise((void *)(uintptr_t)address, length, advice));
+	(void)number;
+	siglongjmp(way_out, 1);
+}
+
+/* A timer that interrupts this very thread. */
+static timer_t alarm_for_this_thread(clockid_t clock, long milliseconds)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
+	struct itimerspec when = { .it_value = { milliseconds / 1000, milliseconds % 1000 * 1000000 } };
+	timer_t timer;
+
+	event.sigev_notify_thread_id = syscall(SYS_gettid);
+	if (timer_create(clock, &event, &timer))
+		return NO_TIMER;
+	timer_settime(timer, 0, &when, NULL);
+	return timer;
+}
+
+/*
+ * A kernel may begin a call anew for ever, which a signal handler alone doesn't end: the way out of it leads past the
+ * call. Time is counted in which this thread runs, so that a busy machine is no kernel that hangs.
+ */
+long native_madvise(uint64_t address, size_t length, int advice, long milliseconds)
+{
+	struct sigaction before, action = { .sa_handler = take_the_way_out, .sa_flags = SA_NODEFER };
+	timer_t volatile running = NO_TIMER, waiting = NO_TIMER;
+	volatile long result = NATIVE_DOES_NOT_RETURN;
+
+	sigaction(SIGRTMIN, &action, &before);
+	if (!sigsetjmp(way_out, 1)) {
+		running = alarm_for_this_thread(CLOCK_THREAD_CPUTIME_ID, milliseconds);
+		waiting = alarm_for_this_thread(CLOCK_MONOTONIC, milliseconds + 1000 * PATIENCE);
+		result = or_errno(madvise((void *)(uintptr_t)address, length, advice));
+	}
+	if (running != NO_TIMER)
+		timer_delete(running);
+	if (waiting != NO_TIMER)
+		timer_delete(waiting);
+	sigaction(SIGRTMIN, &before, NULL);
+	return result;
 }
 
 long native_mremap(uint64_t from, size_t length, uint64_t to)
@@ -84,6 +135,16 @@ long native_swapoff(const char *path)
 long native_read_into(int fd, uint64_t address, size_t length)
 {
 	return or_errno(read(fd, (void *)(uintptr_t)address, length));
+}
+
+long native_vm_write(uint64_t address, size_t length)
+{
+	char *zeros = calloc(1, length);
+	struct iovec from = { zeros, length }, to = { (void *)(uintptr_t)address, length };
+	long result = zeros ? or_errno(process_vm_writev(getpid(), &from, 1, &to, 1, 0)) : -ENOMEM;
+
+	free(zeros);
+	return result;
 }
 
 long native_pwrite(int fd, const char *bytes, size_t length, int64_t offset)

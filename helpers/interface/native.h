@@ -14,13 +14,17 @@ long native_userfaultfd(int flags);
 long native_mmap(uint64_t address, size_t length, int prot, int flags, int fd, int64_t offset);
 long native_munmap(uint64_t address, size_t length);
 long native_mprotect(uint64_t address, size_t length, int prot);
-long native_madvise(uint64_t address, size_t length, int advice);
 long native_mremap(uint64_t from, size_t length, uint64_t to);
 long native_punch_hole(int fd, int64_t offset, int64_t length);
 long native_swapon(const char *path);
 long native_swapoff(const char *path);
 long native_read_into(int fd, uint64_t address, size_t length);
+long native_vm_write(uint64_t address, size_t length);
 long native_pwrite(int fd, const char *bytes, size_t length, int64_t offset);
+
+/* The same, unless it was ended after so long: then NATIVE_DOES_NOT_RETURN. */
+#define NATIVE_DOES_NOT_RETURN -100000
+long native_madvise(uint64_t address, size_t length, int advice, long milliseconds);
 
 /* One byte in each of count pages: stored, or loaded. */
 void native_write(uint64_t address, size_t count, size_t page_size);

@@ -108,6 +108,7 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "MADV_COLD": "20",
     "MADV_PAGEOUT": "21",
     "MADV_COLLAPSE": "25",
+    "MADV_POPULATE_WRITE": "23",
     "MADV_MERGEABLE": "12",
     "MADV_HWPOISON": "100",
     "MADV_GUARD_INSTALL": "102",

@@ -10,37 +10,43 @@ from helpers.interface import procfs
 from helpers.interface.native import MACHINE, SuiteError, checked, lib
 from helpers.interface.uapi import PagemapBit
 from helpers.kernel.witnesses import Witnesses
-from helpers.operations import Advice, Advise, ReadPagemap, Span, len_of
+from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, ReadPagemap, Refusal, Span, len_of
 
 #: Patience with a kernel that declines to reclaim pages for a moment, in seconds.
 RECLAIM_LIMIT = 20.0
+#: Milliseconds of a processor that advice may take, and as many more for each page: a hundred times what is needed.
+LIMIT, LIMIT_PER_PAGE = 250, 1
 
 
 class AdviceOnPages(Witnesses):
     """Advice, and waiting for what the kernel does about it in its own time."""
 
-    def advise(self, op: Advise) -> None:
+    def advise(self, op: Advise) -> Answer:
         if op.advice is Advice.HWPOISON:
-            self.lose_memory(op)
-            return
-        self.madvise(op)
-        if op.advice is Advice.PAGEOUT:
+            return self.lose_memory(op)
+        answer = self.madvise(op)
+        if answer is None and op.advice is Advice.PAGEOUT:
             self.wait_until_reclaimed(op)
-        elif op.advice is Advice.MERGEABLE:
+        elif answer is None and op.advice is Advice.MERGEABLE:
             self.wait_until_merged(op)
+        return answer
 
-    def madvise(self, op: Advise) -> None:
-        advice = MACHINE[f"MADV_{op.advice.name}"]
-        result = lib.native_madvise(self.address(op.span.start), self.length(op.span), advice)
-        if op.advice is Advice.NOHUGEPAGE and result == -errno.EINVAL:
-            return  # A kernel that is built without huge pages has none to keep away.
+    def madvise(self, op: Advise) -> Answer:
+        advice, patience = MACHINE[f"MADV_{op.advice.name}"], LIMIT + LIMIT_PER_PAGE * len_of(op.span)
+        result = lib.native_madvise(self.address(op.span.start), self.length(op.span), advice, patience)
+        if result == lib.NATIVE_DOES_NOT_RETURN:
+            return DOES_NOT_RETURN
+        if result == -errno.EINVAL:
+            # A kernel that is built without huge pages has none to keep away.
+            return None if op.advice is Advice.NOHUGEPAGE else Refusal(errno.EINVAL)
         checked(result, str(op))
+        return None
 
-    def lose_memory(self, op: Advise) -> None:
+    def lose_memory(self, op: Advise) -> Answer:
         """The process is told by SIGBUS what it has lost, before it touches it; without a handler it would die."""
         before = signal.signal(signal.SIGBUS, lambda number, frame: None)
         try:
-            self.madvise(op)
+            return self.madvise(op)
         finally:
             signal.signal(signal.SIGBUS, before or signal.SIG_DFL)
 

@@ -28,7 +28,7 @@ def huge_zero_frame() -> int:
     aligned = -(-place // length) * length
     pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lib.native_madvise(aligned, length, MACHINE["MADV_HUGEPAGE"])
+        lib.native_madvise(aligned, length, MACHINE["MADV_HUGEPAGE"], 1000)
         lib.native_read(aligned, 1, length)
         first, second = procfs.frames(pagemap, aligned, 2, os.sysconf("SC_PAGE_SIZE"))
         return first if second == first + 1 else -1

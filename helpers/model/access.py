@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page
-from helpers.operations import KernelWrite, Prot, Read, Span, Tracking, Write
+from helpers.operations import KernelWrite, Prot, Read, Span, Tracking, Write, Writer
 
 
 class Access(Memory):
@@ -18,14 +18,17 @@ class Access(Memory):
         self.access(op.span, write=True)
 
     def kernel_write(self, op: KernelWrite) -> None:
-        self.access(op.span, write=True)
+        """userfaultfd.rst: a write is recorded whoever makes it, as long as it goes by the page tables."""
+        self.access(op.span, write=True, stores=op.by is not Writer.POPULATE)
 
-    def access(self, span: Span, write: bool) -> None:
+    def access(self, span: Span, write: bool, stores: bool = True) -> None:
         """Each page is touched; of a huge page that stays one, the first touch does all there is to do."""
         number = span.start
         while number < span.end:
             self.fault_in(number, write)
             number = self.unit(number).end if self.memory[number].huge else number + 1
+        for page in self.pages(span) if write and stores else ():
+            page.stored = True
 
     def fault_in(self, number: int, write: bool) -> None:
         """A page is loaded from or stored to by a process that may."""
@@ -43,26 +46,39 @@ class Access(Memory):
         elif (page.wants_huge or page.is_of_huge_page) and self.is_empty(self.unit(number)):
             self.populate_huge(self.unit(number), write)
         else:
-            if write and page.huge and page.content is Content.ZERO and not page.protected:
-                raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
-            if write and page.protected and page.is_huge_of_file and page.is_of_huge_page:
-                # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).
-                for part in self.pages(self.unit(number)):
-                    part.protected = False
-            if write and page.huge and page.content is Content.PRESENT and not page.dirtied:
-                # One entry maps the huge page, and it was written to (soft-dirty.rst).
-                for part in self.pages(self.unit(number)):
-                    part.dirtied = True
-            if write and page.huge and page.protected:
-                # (code) A write to a protected huge page splits it; only the page written is then WRITTEN.
-                self.split(self.memory, self.unit(number))
+            if page.huge and write:
+                self.write_to_huge_page(number, page)
             self.populate(page, write)
+        self.make_entry(number)
+        if not write:
+            self.fault_around(page)
+
+    def write_to_huge_page(self, number: int, page: Page) -> None:
+        """What a store to a page of a huge one does to all of it."""
+        unit = self.unit(number)
+        if page.content is Content.ZERO and not page.protected:
+            raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
+        if page.protected and page.is_huge_of_file and page.is_of_huge_page:
+            # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).
+            for part in self.pages(unit):
+                part.protected = False
+        if page.content is Content.PRESENT and not page.dirtied:
+            # One entry maps the huge page, and it was written to (soft-dirty.rst).
+            for part in self.pages(unit):
+                part.dirtied = True
+        if page.protected:
+            # (code) A write to a protected huge page splits it; only the page written is then WRITTEN.
+            self.split(self.memory, unit)
+        elif page.of_child_too:
+            # Whether a copy of all or of a part is made, no document says.
+            for part in self.pages(unit):
+                part.may_be_small = True
 
     def populate(self, page: Page, write: bool) -> None:
         page.in_swap = page.discarded = False
         if write:
             page.content = Content.PRESENT
-            page.protected = False
+            page.protected = page.of_child_too = False
             page.dirtied = True
             page.anonymous = page.anonymous or not page.shared
         elif page.content is Content.NONE and page.is_private_anonymous:
@@ -71,6 +87,18 @@ class Access(Memory):
             # (code) Private hugetlb memory gets a page of its own at once, even for a hole in a file.
             page.anonymous = page.anonymous or (page.backing.is_hugetlb and not page.shared)
             page.content = Content.PRESENT
+        # A load may leave either the zero page or one that is filled with zeros; else it is known now.
+        if write or page.alternative is not Content.ZERO:
+            page.alternative = None
+
+    def fault_around(self, page: Page) -> None:
+        """A load from memory that isn't registered may map neighbours, too: no document says which."""
+        if page.tracking is not Tracking.NONE or page.is_private_anonymous or page.backing.is_hugetlb:
+            return
+        for other in self.memory.values():
+            is_neighbour = other.tracking is Tracking.NONE and (other.backing, other.file) == (page.backing, page.file)
+            if is_neighbour and other.content is Content.NONE and not other.protected:
+                other.alternative = Content.PRESENT
 
     def is_empty(self, unit: Span) -> bool:
         return all(
@@ -86,3 +114,5 @@ class Access(Memory):
             self.populate(page, write)
             page.huge = True
             page.is_of_huge_page = not page.is_private_anonymous
+            page.of_huge_frame = page.content is Content.PRESENT
+        self.tables.discard(unit.start // self.facts.pages_per_huge_page)

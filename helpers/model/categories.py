@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from helpers.model.bits import ACCESSED, FILE, GUARD, HUGE, PFNZERO, PRESENT, SOFT_DIRTY, SWAPPED, WPALLOWED, WRITTEN
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page
@@ -12,7 +14,7 @@ class Categories(Memory):
     """What is said of a page."""
 
     def categories(self, page: Page) -> int:
-        """The page's own categories (pagemap.rst, "Pagemap Scan IOCTL")."""
+        """The page's own categories. Those that are :meth:`undecided` mean nothing."""
         found = 0
         if page.tracking is Tracking.ASYNC:
             found |= WPALLOWED
@@ -34,6 +36,19 @@ class Categories(Memory):
             found |= GUARD
         if page.tracking is Tracking.ACCESS and page.is_populated and not page.protected:
             found |= ACCESSED  # pagemap.rst: accessed since protected; (code) or never protected.
+        return found & self.known
+
+    def undecided(self, page: Page) -> int:
+        """The categories of which no document says whether the page has them."""
+        found = 0
+        if page.tracking is Tracking.NONE and page.content is Content.NONE:
+            # Of memory that isn't registered, pagemap.rst says nothing before ACCESSED; since, that it isn't WRITTEN.
+            found |= 0 if self.facts.written_needs_registration else WRITTEN
+        if page.alternative:
+            other = replace(page, content=page.alternative, alternative=None)
+            found |= self.undecided(other) | (self.categories(page) ^ self.categories(other))
+        if page.may_be_small:
+            found |= HUGE
         return found & self.known
 
     def is_soft_dirty(self, page: Page) -> bool:

@@ -35,3 +35,8 @@ class Facts:
     known: Category = Category(0x3FF)
     written_needs_registration: bool = False
     soft_dirty: bool = False
+
+    @property
+    def has_gigantic_pages(self) -> bool:
+        """Whether the huge pages are hugetlb pages of 1 GiB, which one PUD entry maps."""
+        return self.page_size * self.pages_per_huge_page >= 1 << 30

@@ -16,14 +16,10 @@ class Mappings(Memory):
         for offset, number in enumerate(op.span.pages()):
             if number in self.memory:
                 raise Unspecified(f"page {number} is mapped already")
-            self.memory[number] = Page(
-                op.backing,
-                op.shared,
-                op.prot,
-                op.file,
-                op.file_page + offset,
-                huge=huge,
-            )
+            if huge and number != self.unit(number).start:
+                self.memory[number] = self.memory[number - 1]  # What is true of one part is true of all.
+                continue
+            self.memory[number] = Page(op.backing, op.shared, op.prot, op.file, op.file_page + offset, huge=huge)
         self.expand()
 
     def expand(self) -> None:
@@ -46,6 +42,7 @@ class Mappings(Memory):
         self.split_at_borders(op.span)
         for number in op.span.pages():
             del self.memory[number]
+        self.tables &= {number // self.facts.pages_per_huge_page for number in self.memory}
 
     def move(self, op: Move) -> None:
         """userfaultfd(2): without UFFD_FEATURE_EVENT_REMAP the new place isn't registered."""
@@ -56,6 +53,8 @@ class Mappings(Memory):
             # soft-dirty.rst: what is new in its place is soft-dirty. (code) An entry is; what has none isn't.
             page.dirtied = page.content is not Content.NONE
             self.memory[op.to + offset] = page
+            if self.has_table(number):
+                self.make_entry(op.to + offset)
         self.expand()
 
     def mprotect(self, op: Protection) -> None:

@@ -20,6 +20,12 @@ class Memory(Target):
         self.has_child = False
         #: Whether soft-dirty bits were ever cleared: until then, everything is new.
         self.was_cleared = False
+        #: The aligned stretches that have a page table. The contract doesn't read it, and neither documents nor
+        #: users know of page tables: there are errata that do.
+        self.tables: set[int] = set()
+        #: Whether there is what points to page tables, which covers a GiB or more: all that a program maps. Read as
+        #: little as the tables.
+        self.has_upper_table = False
 
     def close(self) -> None:
         self.memory.clear()
@@ -42,6 +48,28 @@ class Memory(Target):
         size = self.facts.pages_per_huge_page
         return Span(number // size * size, number // size * size + size)
 
+    def make_entry(self, number: int) -> None:
+        """There is an entry for a page: one in a page table, unless the page is a huge one."""
+        self.has_upper_table = True
+        if not self.memory[number].huge:
+            self.tables.add(number // self.facts.pages_per_huge_page)
+
+    def has_table(self, number: int) -> bool:
+        return number // self.facts.pages_per_huge_page in self.tables
+
+    def mapping_around(self, number: int) -> list[Page]:
+        """(code) The pages of the mapping that a page is in, as far as neighbours are one with it."""
+        found = [self.memory[number]]
+        for step in (-1, 1):
+            place = number
+            while (other := self.memory.get(place + step)) is not None:
+                page = self.memory[place]
+                if not (other.continues(page) if step > 0 else page.continues(other)):
+                    break
+                found.append(other)
+                place += step
+        return found
+
     def split(self, space: Space, unit: Span) -> None:
         """A transparent huge page is mapped by small entries from now on.
 
@@ -53,7 +81,11 @@ class Memory(Target):
                 continue
             if page.is_huge_of_file:
                 page.drop(keep_protection=False)
-            page.huge = page.is_of_huge_page = False
+                page.huge = page.is_of_huge_page = False
+                continue
+            page.huge = page.is_of_huge_page = page.may_be_small = False
+            if space is self.memory:
+                self.make_entry(number)
 
     def split_at_borders(self, span: Span) -> None:
         """What is done to a part of a transparent huge page splits it."""

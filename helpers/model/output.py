@@ -16,6 +16,8 @@ class Output:
     max_pages: int
     regions: list[Region] = field(default_factory=list)
     pages: int = 0
+    #: Whether the last region isn't lengthened any more. The contract doesn't set it: there is an erratum that does.
+    is_broken: bool = False
 
     def room(self, start: int, end: int, categories: int) -> int:
         """Up to which page of start..end there is room for pages of these categories."""
@@ -27,13 +29,17 @@ class Output:
 
     def continues(self, start: int, categories: int) -> bool:
         """Whether pages from start on lengthen the last region."""
-        return bool(self.regions and self.regions[-1].end == start and self.regions[-1].categories == categories)
+        if not self.regions or self.is_broken:
+            return False
+        return self.regions[-1].end == start and self.regions[-1].categories == categories
 
     def add(self, start: int, end: int, categories: int) -> None:
         if self.vec_len is None:
             return
         self.pages += end - start
-        if self.continues(start, categories):
+        continues = self.continues(start, categories)
+        self.is_broken = False
+        if continues:
             self.regions[-1] = self.regions[-1]._replace(end=end)
         else:
             self.regions.append(Region(start, end, category(categories)))

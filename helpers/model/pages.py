@@ -47,6 +47,16 @@ class Page:
     is_new: bool = True
     #: Its entry was written to since soft-dirty bits were cleared.
     dirtied: bool = False
+    #: What may stand in the entry as well: no document decides between the two.
+    alternative: Content | None = None
+    #: Whether it is still mapped as part of a huge page, no document says.
+    may_be_small: bool = False
+    #: A byte of this page was stored to: it isn't only a part of a huge page that was filled with zeros.
+    stored: bool = False
+    #: Its frame is part of a transparent huge page, however it is mapped.
+    of_huge_frame: bool = False
+    #: A child has the same frame, until one of the two writes to it.
+    of_child_too: bool = False
 
     @property
     def is_private_anonymous(self) -> bool:
@@ -69,9 +79,17 @@ class Page:
             return False
         return self.is_private_anonymous or (self.file != "" and self.file_page == other.file_page + 1)
 
+    def hold(self, content: Content) -> None:
+        """The entry is another, and nothing is open about it any more."""
+        self.content = content
+        self.alternative = None
+        self.may_be_small = False
+        if content is not Content.PRESENT:
+            self.stored = self.of_huge_frame = self.of_child_too = False
+
     def drop(self, keep_protection: bool) -> None:
         """The entry is emptied; a protected page of a file keeps its protection as a marker."""
-        self.content = Content.NONE
+        self.hold(Content.NONE)
         self.anonymous = False
         self.huge = self.backing.is_hugetlb
         # userfaultfd.rst: what drops an entry drops the read-write protection with it.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from helpers.model.facts import Refused, Unspecified
 from helpers.model.memory import Memory
-from helpers.model.pages import Space
+from helpers.model.pages import Content, Page, Space
 from helpers.operations import Fork, KillChild, Scan, Tracking
 
 
@@ -16,12 +16,18 @@ class Processes(Memory):
 
     def fork(self, op: Fork) -> None:
         """userfaultfd(2): without UFFD_FEATURE_EVENT_FORK the child's memory isn't registered."""
-        if not all(page.is_private_anonymous for page in self.memory.values()):
-            raise Unspecified("what a fork copies of file mappings")
         self.has_child = True
-        self.child = {
-            number: replace(page, tracking=Tracking.NONE, protected=False) for number, page in self.memory.items()
-        }
+        self.child = {number: self.copied(page) for number, page in self.memory.items()}
+        for page in self.memory.values():
+            page.of_child_too = page.is_private_anonymous and page.content is Content.PRESENT
+
+    def copied(self, page: Page) -> Page:
+        """A page of the child. What a fault brings back in any case, fork(2) may leave out."""
+        child = replace(page, tracking=Tracking.NONE, protected=False)
+        if page.content is Content.ZERO or (page.content is Content.PRESENT and not page.anonymous):
+            child.alternative = Content.NONE
+            child.may_be_small = page.huge and not page.backing.is_hugetlb
+        return child
 
     def kill_child(self, op: KillChild) -> None:
         self.child = None

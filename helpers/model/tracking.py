@@ -28,8 +28,10 @@ class TrackingOfWrites(Memory):
         for number in op.span.pages():
             if op.protect and number in self.memory and self.memory[number].is_huge_of_file:
                 self.split(self.memory, self.unit(number))  # (code) So that each page can have a marker.
-        for page in self.pages(op.span):
+        for number, page in zip(op.span.pages(), self.pages(op.span), strict=True):
             page.protected = op.protect
+            if op.protect:
+                self.make_entry(number)
 
     def rw_protect(self, op: RwProtect) -> None:
         """userfaultfd.rst: only what is populated can be protected from reading and writing."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from helpers.interface.uapi import PagemapBit, pagemap_bit
 from helpers.model.categories import Categories
+from helpers.model.facts import Unspecified
 from helpers.model.pages import Content, Page
 from helpers.operations import ReadPagemap, ReadUsage, Usage
 
@@ -12,7 +15,17 @@ class Witnesses(Categories):
     """What they say of the same pages."""
 
     def read_pagemap(self, op: ReadPagemap) -> tuple[PagemapBit, ...]:
-        return tuple(pagemap_bit(self.pagemap_bits(self.memory.get(number))) for number in op.span.pages())
+        return tuple(pagemap_bit(self.decided_bits(number)) for number in op.span.pages())
+
+    def decided_bits(self, number: int) -> int:
+        """The bits of a page. Raises Unspecified where no document decides."""
+        page = self.memory.get(number)
+        bits = self.pagemap_bits(page)
+        if page and page.alternative:
+            other = replace(page, content=page.alternative, alternative=None)
+            if self.pagemap_bits(other) != bits:
+                raise Unspecified(f"whether page {number} is {page.content.value} or {page.alternative.value}")
+        return bits
 
     def pagemap_bits(self, page: Page | None) -> int:
         """pagemap.rst, "pagemap": the bits that say the same as a category."""

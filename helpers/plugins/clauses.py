@@ -11,8 +11,8 @@ import pytest
 
 from helpers.explain import story
 from helpers.lab import KernelDiffers
-from helpers.plugins.labs import LAB
 from helpers.plugins.machine import SUITES
+from helpers.plugins.stash import LAB
 
 
 @cache
@@ -52,5 +52,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             report.sections.append(("contract", "\n".join(told)))
         lab = item.stash.get(LAB, None)
         if lab and call.excinfo and not call.excinfo.errisinstance(KernelDiffers):
-            report.sections.append(("program", story(lab)))
+            report.sections.append(("program", story(lab.memory, lab.steps)))
     return report

@@ -12,9 +12,8 @@ from helpers import stubs
 from helpers.host import Host
 from helpers.kernel import Kernel
 from helpers.lab import CannotAsk, Lab
-from helpers.plugins.machine import HOST
-
-LAB = pytest.StashKey[Lab]()
+from helpers.plugins.machine import stub_named
+from helpers.plugins.stash import HOST, LAB, PRESENT
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +24,11 @@ def host(pytestconfig: pytest.Config) -> Host:
 
 def new_lab(config: pytest.Config, needs: Iterable[str] = (), may_hang: bool = False) -> Lab:
     """A lab on the kernel, or on the stub that --stub names, which plays a kernel that has what is needed."""
-    host, name = config.stash[HOST], config.getoption("stub")
+    host, name, errata = config.stash[HOST], config.getoption("stub"), config.stash[PRESENT]
     if not name:
-        return Lab(host, Kernel(host.sizes), may_hang=may_hang)
+        return Lab(host, Kernel(host.sizes), errata, may_hang)
     host = replace(host, facts=stubs.facts_of(name, needs))
-    return Lab(host, stubs.STUBS[name](host.facts), may_hang=may_hang)
+    return Lab(host, stub_named(config)(host.facts), errata, may_hang)
 
 
 def needs_of(item: pytest.Item) -> list[str]:

@@ -9,12 +9,14 @@ from types import FrameType
 
 import pytest
 
+from helpers.deviations import name_of
 from helpers.host import CannotTest, Host, find_host, find_sizes
 from helpers.interface.native import lib
 from helpers.machine import Machine
-from helpers.stubs import facts_of
+from helpers.model import Model
+from helpers.plugins.stash import CATALOGUE, HOST
+from helpers.stubs import facts_of, stub_of
 
-HOST = pytest.StashKey[Host]()
 SUITES = Path(__file__).parents[2] / "suites"
 #: Exit status of a run that could ask nothing.
 NOT_TESTED = 5
@@ -26,6 +28,13 @@ def asks_the_kernel(config: pytest.Config) -> bool:
         return False
     paths = [Path(argument.split("::")[0]).resolve() for argument in config.args]
     return any(path == SUITES or SUITES in path.parents or path in SUITES.parents for path in paths)
+
+
+def stub_named(config: pytest.Config) -> type[Model]:
+    """The stub kernel that was asked for. Raises NoSuchStub."""
+    from helpers.tests.faults import FAULTS
+
+    return stub_of(config.getoption("stub"), {**FAULTS, **{name_of(one): one for one in config.stash[CATALOGUE]}})
 
 
 #: What no test can ask of a stub kernel.

@@ -13,9 +13,8 @@ from pytest_html import extras
 
 from helpers import masks
 from helpers.plugins.clauses import catalogue, clauses_of
-from helpers.plugins.known_issues import PROBES, issue_named, known_issues
-from helpers.plugins.labs import LAB, needs_of, new_lab
-from helpers.plugins.machine import HOST
+from helpers.plugins.labs import needs_of, new_lab
+from helpers.plugins.stash import HOST, LAB
 from helpers.plugins.verdict import SUBJECT
 from helpers.program.printer import program
 from helpers.program.record import Record
@@ -80,7 +79,7 @@ class Recorder:
     def add(self, item: pytest.Item, report: pytest.TestReport) -> None:
         function, _, parameters = item.name.partition("[")
         parameters = parameters and f"[{parameters}"
-        issue = (issue_named(item) or {"id": ""})["id"]
+        issue = ""
         lab = item.stash.get(LAB, None)
         self.needs.setdefault(issue, needs_of(item))
         if as_loop := item.get_closest_marker("in_c"):
@@ -113,15 +112,7 @@ class Recorder:
         print(f"\n{path}: {len(self.records)} tests; not in it:", *left_out, sep="\n  ")
 
     def issues(self, config: pytest.Config) -> list[Issue]:
-        found = []
-        named = {record.issue for record in self.records}
-        for issue in known_issues():
-            if issue["id"] in named:
-                lab = new_lab(config, self.needs[issue["id"]])
-                config.stash[PROBES][issue["probe"]](lab)
-                probe = Record(issue["probe"], steps=tuple(lab.steps), prepared=tuple(lab.prepared), facts=lab.facts)
-                found.append(Issue(issue["id"], issue["summary"], issue["match"], probe))
-        return found
+        return []
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from helpers.host import Subject, describe
-from helpers.plugins.machine import HOST, NOT_TESTED
+from helpers.plugins.machine import NOT_TESTED
+from helpers.plugins.stash import HOST
 
 COMBINATIONS = "mask combinations proven"
+#: The property of a report that names an erratum which made a difference.
+ERRATUM = "erratum"
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Tally:
         elif report.skipped:
             if hasattr(report, "wasxfail"):
                 self.xfailed += 1
-                self.known[report.wasxfail] += 1
+                self.known.update(str(value) for name, value in report.user_properties if name == ERRATUM)
             else:
                 self.skipped += 1
         elif report.when == "call":

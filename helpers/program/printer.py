@@ -19,7 +19,6 @@ from typing import Any
 
 from helpers.interface import uapi
 from helpers.interface.uapi import Category, PagemapBit, ScanFlag
-from helpers.lab import STATE, Step
 from helpers.model import Facts
 from helpers.operations import (
     ROOM,
@@ -56,6 +55,7 @@ from helpers.operations import (
     WriteProtect,
 )
 from helpers.program.term import LINES, Term, expression
+from helpers.steps import STATE, Step
 
 PARTS = Path(__file__).with_name("parts.c")
 COMPILE = "cc -O2 -Wall -Wextra -Werror -pthread"
@@ -206,7 +206,7 @@ class Printer(Target):
         self.parts: set[str] = set()
         #: Until soft-dirty bits are cleared, every page has one where there are any: the program adds it.
         self.tells_soft_dirty = False
-        self.step = Step(Read(Span(0, 0)), None, None)
+        self.step = Step(Read(Span(0, 0)), None, None, None)
 
     def close(self) -> None:
         self.parts.clear()

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from helpers.interface.uapi import Category
 from helpers.kinds import Kind
-from helpers.lab import STATE, Prepared, Step
 from helpers.model import Facts, Model, Unspecified
 from helpers.operations import Map, ReadPagemap, ReadUsage, Register, Tracking
 from helpers.program.printer import Printer, categories, goes_on, tracking_of
 from helpers.program.term import Term, as_loops, expression
+from helpers.steps import STATE, Prepared, Step
 
 
 @dataclass(frozen=True)

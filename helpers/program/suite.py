@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from helpers.kinds import BY_NAME, KINDS
-from helpers.lab import Step
 from helpers.model import Facts
 from helpers.operations import Region
 from helpers.program.group import SETS, Group, identifier, stems
 from helpers.program.printer import BACKINGS, COMPILE, Printer, block, categories, pagemap_bits, parts, runtime, wrapped
 from helpers.program.record import Preparation, Record
 from helpers.program.term import Parameters, Term, generalised
+from helpers.steps import Step
 
 _SHORT = {
     "A": "PAGE_IS_WPALLOWED",

@@ -1,0 +1,74 @@
+"""Deviations: classes that override one behaviour of the contract's model each.
+
+A defect of a kernel that is known (:class:`Erratum`) and a fault that is planted to test the suite are both one. A
+deviation calls ``super()`` and says what is different; it never copies a method. So several can be put together, and
+each adds its own to what the others leave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
+
+from helpers.model import Model
+
+if TYPE_CHECKING:
+    from helpers.lab import Lab
+
+NOT_FIXED = "not fixed"
+
+
+def name_of(deviation: type[Model]) -> str:
+    """The name of a class in words: ``WalkEndAfterEperm`` is walk-end-after-eperm."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", deviation.__name__).lower()
+
+
+class Deviation(Model):
+    """Memory as the documents promise it to be, but for one thing: the first line of the docstring says what."""
+
+    @classmethod
+    def says(cls) -> str:
+        """What is different, in a sentence."""
+        return " ".join((cls.__doc__ or "").split("\n\n")[0].split()).rstrip(".")
+
+
+class Erratum(Deviation):
+    """A defect that some kernels have. Its name is that of the class in words, its docstring says what goes wrong.
+
+    ``clauses``: ids of the clauses that it breaks. ``evidence``: the function of the kernel, and what it does.
+    ``fixed``: the commit with its subject and the first releases that have it, or NOT_FIXED. ``needs``: keys of
+    :func:`helpers.host.missing` without which it can't be met. ``beside``: errata in the presence of which alone it
+    can be told; where one of these is absent, the contract's behaviour stands for it. ``may_hang``: its probe may
+    hang a kernel that has another defect.
+    """
+
+    clauses: ClassVar[tuple[str, ...]] = ()
+    evidence: ClassVar[str] = ""
+    fixed: ClassVar[str] = NOT_FIXED
+    needs: ClassVar[tuple[str, ...]] = ()
+    beside: ClassVar[tuple[type[Erratum], ...]] = ()
+    may_hang: ClassVar[bool] = False
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        """A short program in which the contract, and the contract with this erratum, part. History has none."""
+        raise NotImplementedError
+
+    @classmethod
+    def has_probe(cls) -> bool:
+        """Whether it can be told; else it is history, and excuses nothing."""
+        return cls.probe is not Erratum.probe
+
+
+@cache
+def _together(deviations: tuple[type[Model], ...]) -> type[Model]:
+    if len(deviations) < 2:
+        return deviations[0] if deviations else Model
+    return type(" and ".join(one.__name__ for one in deviations), deviations, {})
+
+
+def together(deviations: Iterable[type[Model]]) -> type[Model]:
+    """The contract with all of these deviations; the contract itself when there is none."""
+    return _together(tuple(deviations))

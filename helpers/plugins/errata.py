@@ -1,0 +1,90 @@
+"""Defects of the kernel at hand that are known: what they predict exactly is an expected failure, and nothing else is.
+
+Which of them the kernel has is found out once, before the first test, by the process that sets the machine up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from helpers import stubs
+from helpers.deviations import Erratum, name_of
+from helpers.host import Host
+from helpers.kernel import Kernel
+from helpers.operations import Target
+from helpers.plugins.clauses import clauses_of
+from helpers.plugins.machine import SUITES, stub_named
+from helpers.plugins.stash import CATALOGUE, HOST, LAB, PRESENT
+from helpers.plugins.verdict import ERRATUM
+from helpers.probing import present
+
+
+def in_words(erratum: type[Erratum]) -> str:
+    """Name, sentence and fix in a line."""
+    return f"{name_of(erratum)}: {erratum.says()} ({erratum.fixed})"
+
+
+def _askable(config: pytest.Config) -> list[type[Erratum]]:
+    """Those whose probe may be run here."""
+    catalogue = config.stash.get(CATALOGUE, ())
+    return [one for one in catalogue if one.has_probe() and (config.getoption("dangerous") or not one.may_hang)]
+
+
+def find_present(config: pytest.Config) -> list[type[Erratum]]:
+    """Runs the probes on the kernel, or on the stub that was named."""
+    if config.getoption("no_errata") or HOST not in config.stash:
+        return []
+    host, name = config.stash[HOST], config.getoption("stub")
+    if not name:
+        return present(_askable(config), host, lambda: Kernel(host.sizes))
+    stub = stub_named(config)
+    found: list[type[Erratum]] = []
+    for erratum in _askable(config):
+        playing = replace(host, facts=stubs.facts_of(name, erratum.needs))
+
+        def target(playing: Host = playing) -> Target:
+            return stub(playing.facts)
+
+        found += present([erratum], playing, target)
+    return found
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before workers are started, which are told."""
+    config = session.config
+    if hasattr(config, "workerinput"):
+        names = config.workerinput["errata"]
+        config.stash[PRESENT] = [one for one in config.stash.get(CATALOGUE, ()) if name_of(one) in names]
+    else:
+        config.stash[PRESENT] = find_present(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["errata"] = [name_of(one) for one in node.config.stash[PRESENT]]
+
+
+def hints(item: pytest.Item) -> list[str]:
+    """Defects of kernels that a failure of this test may be, by the clauses that they break."""
+    near = [one for one in item.config.stash.get(CATALOGUE, ()) if set(one.clauses) & set(clauses_of(item))]
+    return [in_words(one) for one in near]
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if call.when != "call" or SUITES not in item.path.parents:
+        return report
+    lab = item.stash.get(LAB, None)
+    if report.passed and lab and lab.deviates:
+        met = lab.errata_met()
+        report.outcome = "skipped"
+        report.wasxfail = "; ".join(in_words(one) for one in met)
+        report.user_properties.extend((ERRATUM, in_words(one)) for one in met)
+    if report.failed and (near := hints(item)):
+        report.sections.append(("perhaps", "\n".join(near)))
+    return report

@@ -1,0 +1,20 @@
+"""What the plugins leave for each other in pytest's stashes: of a run, and of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from helpers.deviations import Erratum
+from helpers.host import Host
+from helpers.lab import Lab
+
+#: Of a run: the kernel under test, where there is one.
+HOST = pytest.StashKey[Host]()
+#: Of a run: all errata that are known; the suites hand them over.
+CATALOGUE = pytest.StashKey[Sequence[type[Erratum]]]()
+#: Of a run: those that the kernel has.
+PRESENT = pytest.StashKey[Sequence[type[Erratum]]]()
+#: Of a test: the lab in which its program ran.
+LAB = pytest.StashKey[Lab]()

@@ -1,0 +1,117 @@
+"""What is done to memory keeps or loses protection as it shouldn't."""
+
+from __future__ import annotations
+
+from helpers.deviations import Deviation
+from helpers.model import Content, Page
+from helpers.operations import (
+    Advice,
+    Advise,
+    Answer,
+    Move,
+    Register,
+    Span,
+    Tracking,
+    Truncate,
+    Unregister,
+    WriteProtect,
+)
+
+
+class DontneedKeepsProtection(Deviation):
+    """Dropped anonymous memory isn't WRITTEN."""
+
+    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
+        was = page.protected
+        super().advise_page(advice, number, page)
+        if advice is Advice.DONTNEED:
+            page.protected = was
+
+
+class SwapLosesProtection(Deviation):
+    """A page that went to swap is WRITTEN."""
+
+    def advise(self, op: Advise) -> Answer:
+        answer = super().advise(op)
+        if op.advice is Advice.PAGEOUT:
+            for page in self.pages(op.span):
+                page.protected = False
+        return answer
+
+
+class UnregisterKeepsProtection(Deviation):
+    """Memory stays protected after UFFDIO_UNREGISTER."""
+
+    def unregister(self, op: Unregister) -> None:
+        was = [page.protected for page in self.pages(op.span)]
+        super().unregister(op)
+        for page, protected in zip(self.pages(op.span), was, strict=True):
+            page.protected = protected
+
+
+class MoveKeepsProtection(Deviation):
+    """Memory stays protected when it is moved."""
+
+    def move(self, op: Move) -> None:
+        was = [page.protected for page in self.pages(op.span)]
+        super().move(op)
+        for offset, protected in enumerate(was):
+            self.memory[op.to + offset].protected = protected
+
+
+class TruncationUnprotects(Deviation):
+    """A page that was cut off a file is WRITTEN."""
+
+    def truncate(self, op: Truncate) -> None:
+        super().truncate(op)
+        for page in self.pages_of_file(op.file, op.span):
+            page.protected = False
+
+
+class GuardRemovalKeepsProtection(Deviation):
+    """A guard region that was protected leaves protected memory: what came after isn't recorded."""
+
+    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
+        was = page.protected and page.content is Content.GUARD
+        super().advise_page(advice, number, page)
+        if advice is Advice.GUARD_REMOVE:
+            page.protected = was
+
+
+class CollapseIgnoresProtection(Deviation):
+    """MADV_COLLAPSE makes one huge page of pages of which some are protected: all of it is WRITTEN."""
+
+    def advise(self, op: Advise) -> Answer:
+        if op.advice is Advice.COLLAPSE:
+            for page in self.pages(op.span):
+                page.protected = False
+        return super().advise(op)
+
+
+class AsynchronousTrackingNeedsPopulation(Deviation):
+    """UFFD_FEATURE_WP_ASYNC doesn't imply UFFD_FEATURE_WP_UNPOPULATED: empty anonymous memory isn't protected."""
+
+    def write_protect(self, op: WriteProtect) -> None:
+        empty = [page for page in self.pages(op.span) if page.is_private_anonymous and page.content is Content.NONE]
+        was = [page.protected for page in empty]
+        super().write_protect(op)
+        for page, protected in zip(empty, was, strict=True):
+            page.protected = protected and op.protect
+
+
+class ForkKeepsRegistration(Deviation):
+    """A child's memory is registered as its parent's is."""
+
+    def copied(self, page: Page) -> Page:
+        child = super().copied(page)
+        child.tracking = page.tracking
+        return child
+
+
+class RegisteringProtects(Deviation):
+    """Memory is protected as soon as it is registered: what was written before is lost."""
+
+    def register(self, op: Register) -> None:
+        super().register(op)
+        for page in self.pages(Span(*op.span)):
+            page.protected = page.tracking is Tracking.ASYNC and page.content is Content.PRESENT

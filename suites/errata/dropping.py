@@ -1,0 +1,154 @@
+"""That a page is gone isn't recorded, or what was recorded goes with it."""
+
+from __future__ import annotations
+
+from helpers.deviations import Erratum
+from helpers.interface.uapi import Category
+from helpers.kinds import BY_NAME
+from helpers.lab import Lab
+from helpers.model import Content, Page
+from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, PunchHole
+
+WRITTEN = Category.WRITTEN
+
+
+class HugetlbDontneedLosesWritten(Erratum):
+    """A written hugetlb page isn't WRITTEN any more once it is dropped: by MADV_DONTNEED, or by a hole in its file."""
+
+    clauses = ("advice-dontneed", "hole-punch")
+    needs = ("hugetlb",)
+    evidence = (
+        "pagemap_hugetlb_category() in fs/proc/task_mmu.c reports an empty entry as HUGE alone; mm/hugetlb.c leaves no "
+        "marker for a page that isn't protected"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["hugetlb-shared"])
+        lab.advise(span, Advice.DONTNEED)
+        lab.scan(span)
+
+    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
+        super().advise_page(advice, number, page)
+        if page.backing.is_hugetlb:
+            page.discarded = False
+
+    def punch_hole(self, op: PunchHole) -> None:
+        super().punch_hole(op)
+        for page in self.pages_of_file(op.file, op.span):
+            if page.backing.is_hugetlb:
+                page.discarded = False
+
+
+class HugetlbDontneedStaysProtected(Erratum):
+    """MADV_DONTNEED on anonymous hugetlb memory keeps the protection: that the content is gone isn't recorded."""
+
+    clauses = ("advice-dontneed",)
+    needs = ("hugetlb",)
+    evidence = (
+        "__unmap_hugepage_range() in mm/hugetlb.c leaves a marker of protection, for anonymous memory too; "
+        "userfaultfd.rst says that dropping it is treated as dirtying"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["hugetlb-private"])
+        lab.protect(span)
+        lab.advise(span, Advice.DONTNEED)
+        lab.scan(span)
+
+    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
+        was = page.protected
+        super().advise_page(advice, number, page)
+        if advice is Advice.DONTNEED and page.backing.is_hugetlb and was:
+            page.protected, page.discarded = True, False
+
+
+class HolePunchStaysProtected(Erratum):
+    """A page punched out of a file stays protected: that its content is gone isn't recorded."""
+
+    clauses = ("hole-punch",)
+    evidence = (
+        "unmapping for a hole in mm/memory.c installs markers of protection, as it does when a page is reclaimed; "
+        "userfaultfd.rst says that MADV_REMOVE is treated as dirtying"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["memfd-shared"])
+        lab.protect(span)
+        lab.punch_hole((2, 4))
+        lab.scan(span)
+
+    def punch_hole(self, op: PunchHole) -> None:
+        was = [page for page in self.pages_of_file(op.file, op.span) if page.protected and not page.is_huge_of_file]
+        super().punch_hole(op)
+        for page in was:
+            page.protected, page.discarded = True, False
+
+
+class GuardInstallDoesNotReturn(Erratum):
+    """MADV_GUARD_INSTALL of protected memory that is a file's or shared doesn't return: only a signal ends it."""
+
+    clauses = ("advice-guard",)
+    needs = ("guard regions in files",)
+    evidence = (
+        "madvise_guard_install() in mm/madvise.c (6.18, 7.3) drops the pages and tries again as long as an entry isn't "
+        "empty; dropping a protected page of a file leaves a marker in its place"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["memfd-shared"])
+        lab.protect(span)
+        lab.advise(span, Advice.GUARD_INSTALL)
+
+    def advise(self, op: Advise) -> Answer:
+        if op.advice is not Advice.GUARD_INSTALL:
+            return super().advise(op)
+        markers = [
+            number
+            for number, page in zip(op.span.pages(), self.pages(op.span), strict=True)
+            if page.protected and not page.is_private_anonymous and page.content is not Content.GUARD
+        ]
+        if not markers:
+            return super().advise(op)
+        for number, page in zip(op.span.pages(), self.pages(op.span), strict=True):
+            if page.content is not Content.GUARD:
+                page.drop(keep_protection=not page.is_private_anonymous)
+                if number < markers[0]:
+                    page.hold(Content.GUARD)
+        return DOES_NOT_RETURN
+
+
+class ZeroFilledLosesProtection(Erratum):
+    """A page of a huge page that nobody has written to loses its protection when the huge page is split by reclaim."""
+
+    clauses = ("advice-pageout",)
+    needs = ("thp", "swap")
+    evidence = (
+        "its fix; splitting a huge page replaced pages that hold only zeros by the zero page, in an entry that was "
+        "made anew, by try_to_map_unused_to_zeropage() in mm/migrate.c"
+    )
+    fixed = (
+        "9658d698a8a8 (mm/rmap: fix soft-dirty and uffd-wp bit loss when remapping zero-filled mTHP subpage to shared "
+        "zeropage), Linux 6.18, 6.12.54"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("thp", "swap")
+        span = lab.map((0, lab.huge))
+        lab.advise(span, Advice.HUGEPAGE)
+        lab.write(0)
+        lab.advise(span, Advice.NOHUGEPAGE)
+        lab.register(span)
+        lab.protect(span)
+        lab.advise(0, Advice.PAGEOUT)
+        lab.scan(span, mask=WRITTEN, returned=WRITTEN)
+
+    def split_frames(self, op: Advise) -> None:
+        super().split_frames(op)
+        for page in self.memory.values():
+            if page.alternative is Content.ZERO:
+                page.protected = False

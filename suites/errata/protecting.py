@@ -1,0 +1,148 @@
+"""What is protected isn't what matched, or what was reported."""
+
+from __future__ import annotations
+
+from helpers.deviations import Erratum
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kinds import BY_NAME
+from helpers.lab import Lab
+from helpers.model import Content, Page, Refused
+from helpers.model.bits import WP_MATCHING
+from helpers.model.walk import Walk
+from helpers.operations import At, CloseUserfaultfd, Scan, Tracking, Unregister, WriteProtect
+
+WRITTEN = Category.WRITTEN
+WP = ScanFlag.WP_MATCHING
+
+
+class WpWithoutVecIgnoresMasks(Erratum):
+    """WP_MATCHING without a vec protects every page of a page table, whether it matches or not: writes to the others
+    are lost."""
+
+    clauses = ("protect-without-vec",)
+    evidence = (
+        "the exclusive fast path of pagemap_scan_pmd_entry() in fs/proc/task_mmu.c (6.12 to 7.3) tests neither "
+        "category_mask nor the others; the paths for holes and huge pages do"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.map((0, 2))
+        lab.register(span)
+        lab.write(0)
+        lab.scan(span, WP, mask=WRITTEN | Category.PRESENT, vec_len=None)
+        lab.scan(span, mask=WRITTEN, returned=WRITTEN)
+
+    def takes_the_shortcut(self, walk: Walk, number: int, page: Page) -> bool:
+        argument = walk.argument
+        is_exclusive = bool(argument.flags & WP_MATCHING) and argument.vec_len is None
+        return is_exclusive and not page.huge and self.has_table(number)
+
+    def selects(self, walk: Walk, number: int, page: Page, categories: int) -> bool:
+        return self.takes_the_shortcut(walk, number, page) or super().selects(walk, number, page, categories)
+
+    def must_protect(self, walk: Walk, number: int, page: Page, categories: int) -> bool:
+        return self.takes_the_shortcut(walk, number, page) or super().must_protect(walk, number, page, categories)
+
+
+class FaultOnVecLosesWrites(Erratum):
+    """A scan that fails with EFAULT on vec or on the argument has protected the pages all the same: their writes are
+    reported to nobody."""
+
+    clauses = ("undelivered",)
+    evidence = (
+        "pagemap_scan_flush_buffer() and pagemap_scan_writeback_args() in fs/proc/task_mmu.c copy to user memory "
+        "after the walk has protected, and nothing is taken back"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.map((0, 2))
+        lab.register((0, 2))
+        lab.write((0, 2))
+        lab.scan((0, 2), WP, mask=WRITTEN, raw={"vec": At(9)})
+        lab.scan((0, 2))
+
+    def deliver(self, op: Scan, walk: Walk, walk_end: int) -> None:
+        try:
+            super().deliver(op, walk, walk_end)
+        except Refused:
+            self.protect(walk.space, walk.matched)
+            raise
+
+
+class GuardsAndWriteprotect(Erratum):
+    """UFFDIO_WRITEPROTECT passes over guard regions, which PAGEMAP_SCAN protects: the two ways of protecting differ."""
+
+    clauses = ("protect-both-ways", "guard-marker")
+    evidence = (
+        "change_pte_range() in mm/mprotect.c skips guard markers; make_uffd_wp_pte() in fs/proc/task_mmu.c sets the "
+        "bit on them"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["anon-guard"])
+        lab.protect(span)
+        lab.scan(span)
+
+    def write_protect(self, op: WriteProtect) -> None:
+        was = [(page, page.protected) for page in self.pages(op.span) if page.content is Content.GUARD]
+        super().write_protect(op)
+        for page, protected in was:
+            page.protected = protected
+
+
+class GuardsStayProtected(Erratum):
+    """The end of a registration passes over guard regions: they stay protected."""
+
+    clauses = ("unregister", "guard-marker")
+    evidence = (
+        "change_pte_range() in mm/mprotect.c skips guard markers when it takes protection off; where WRITTEN is said "
+        "of registered memory only (7.3), bit 57 of pagemap tells"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["anon-guard"])
+        lab.scan(span, WP, mask=WRITTEN)
+        lab.unregister(span)
+        lab.scan(span)
+        lab.read_pagemap(span)
+
+    def protected_guards(self) -> list[Page]:
+        return [page for page in self.memory.values() if page.content is Content.GUARD and page.protected]
+
+    def unregister(self, op: Unregister) -> None:
+        guards = self.protected_guards()
+        super().unregister(op)
+        for page in guards:
+            page.protected = True
+
+    def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
+        guards = self.protected_guards()
+        super().close_userfaultfd(op)
+        for page in guards:
+            page.protected = True
+
+
+class GuardsAreAccessed(Erratum):
+    """A guard region, which nobody can access, is ACCESSED, and can't be protected from that."""
+
+    clauses = ("accessed",)
+    needs = ("rwp", "guard regions")
+    evidence = (
+        "pagemap_page_category() in fs/proc/task_mmu.c (7.3) says ACCESSED of every entry that isn't present and lacks "
+        "the bit, markers of guard regions included; change_pte_range() in mm/mprotect.c passes over these"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["anon-guard"], tracking=Tracking.ACCESS)
+        lab.scan(span)
+
+    def categories(self, page: Page) -> int:
+        told = super().categories(page)
+        if page.content is Content.GUARD and page.tracking is Tracking.ACCESS:
+            told |= Category.ACCESSED.value & self.known
+        return told

@@ -1,0 +1,115 @@
+"""Soft-dirty bits are lost, stay, or are set for no reason."""
+
+from __future__ import annotations
+
+from helpers.deviations import Erratum
+from helpers.interface.uapi import Category, PagemapBit, ScanFlag
+from helpers.kinds import BY_NAME
+from helpers.lab import Lab
+from helpers.model import Content, Page, Space
+from helpers.operations import ClearRefs, Prot, Protection, Span
+
+WRITTEN = Category.WRITTEN
+
+
+class HugetlbStaysSoftDirty(Erratum):
+    """Clearing soft-dirty bits passes over hugetlb memory: a page that was ever written stays SOFT_DIRTY for
+    PAGEMAP_SCAN."""
+
+    clauses = ("soft-dirty", "soft-dirty-apart")
+    needs = ("soft-dirty", "hugetlb")
+    evidence = (
+        "clear_refs_walk_ops in fs/proc/task_mmu.c (6.12 to 7.3) has no hugetlb_entry, so that clear_refs_write() "
+        "clears the mapping's flag and no entry of hugetlb; pagemap_hugetlb_category() tells the entry's bit"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("soft-dirty")
+        span = lab.prepare(BY_NAME["hugetlb-shared"])
+        lab.clear_refs()
+        lab.scan(span)
+
+    def clear_refs(self, op: ClearRefs) -> None:
+        dirtied = [page for page in self.memory.values() if page.backing.is_hugetlb and page.dirtied]
+        super().clear_refs(op)
+        for page in dirtied:
+            page.dirtied = True
+
+
+class PagemapHugetlbSoftDirty(Erratum):
+    """read(2) of pagemap never says of a hugetlb page that it was written since soft-dirty bits were cleared; the scan
+    does."""
+
+    clauses = ("soft-dirty", "second-witness")
+    needs = ("soft-dirty", "hugetlb")
+    evidence = (
+        "pagemap_hugetlb_range() in fs/proc/task_mmu.c (6.12 to 7.3) looks at VM_SOFTDIRTY alone, where "
+        "pagemap_hugetlb_category() looks at the entry's bit too"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("soft-dirty")
+        span = lab.prepare(BY_NAME["hugetlb-shared"])
+        lab.clear_refs()
+        lab.write(span)
+        lab.read_pagemap(span)
+
+    def pagemap_bits(self, page: Page | None) -> int:
+        told = super().pagemap_bits(page)
+        is_hugetlb = page is not None and page.backing.is_hugetlb and not page.is_new
+        return told & ~PagemapBit.SOFT_DIRTY.value if is_hugetlb else told
+
+
+class SoftDirtyLostInMerge(Erratum):
+    """A new mapping isn't soft-dirty any more once mprotect(2) has merged it with an old one."""
+
+    clauses = ("soft-dirty-new",)
+    needs = ("soft-dirty",)
+    evidence = (
+        "mprotect_fixup() in mm/mprotect.c of 6.12 gives the merged mapping the flags of the one that was changed; its "
+        'fix is "mm: propagate VM_SOFTDIRTY on merge"'
+    )
+    fixed = "6707915e030a (mm: propagate VM_SOFTDIRTY on merge), Linux 6.19, 6.18.37"
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("soft-dirty")
+        lab.write(lab.map((0, 2)))
+        lab.clear_refs()
+        lab.map((2, 4), prot=Prot.READ)
+        lab.mprotect((0, 2), Prot.READ)
+        lab.scan((0, 4))
+
+    def mprotect(self, op: Protection) -> None:
+        was_new = self.memory[op.span.start].is_new
+        super().mprotect(op)
+        for page in self.mapping_around(op.span.start):
+            page.is_new = was_new
+
+
+class SplitIsSoftDirty(Erratum):
+    """Splitting a transparent huge page makes all its pages SOFT_DIRTY, though nobody wrote to them."""
+
+    clauses = ("soft-dirty",)
+    needs = ("soft-dirty", "thp")
+    evidence = (
+        "__split_huge_pmd_locked() in mm/huge_memory.c (6.12 to 7.3) hands the huge entry's dirty bit on by "
+        "pte_mkdirty(), of which its comment says: this may set soft-dirty too on some archs"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("soft-dirty")
+        span = lab.prepare(BY_NAME["thp"])
+        lab.clear_refs()
+        lab.scan((3, 8), ScanFlag.WP_MATCHING, mask=WRITTEN)
+        lab.scan(span)
+
+    def split(self, space: Space, unit: Span) -> None:
+        parts = [space[number] for number in unit.pages() if number in space]
+        dirty = [part for part in parts if part.huge and part.anonymous and part.content is Content.PRESENT]
+        super().split(space, unit)
+        for part in dirty:
+            part.dirtied = True
