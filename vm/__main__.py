@@ -17,10 +17,11 @@ from pathlib import Path
 
 from vm import CannotRun, accel, archive, matrix, page, program, session
 from vm.console import Limits
-from vm.guest import Setup, ended_by_signals, private_environment, require_programs, vng_command
+from vm.guest import Setup, require_programs, vng_command
 from vm.kernels import Kernel
 from vm.mounts import CHECKOUT
 from vm.origins import DEB, find
+from vm.processes import ended_by_signals, private_environment
 from vm.progress import Progress
 
 KERNEL = """\

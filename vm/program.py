@@ -23,10 +23,11 @@ from helpers.plugins.known_issues import known_issues
 from helpers.plugins.verdict import COMBINATIONS
 from vm import CannotRun
 from vm.console import Console
-from vm.guest import Ending, Setup, follow, processes_of, search_path
+from vm.guest import Ending, Setup, follow
 from vm.invocation import collect
 from vm.kernels import Kernel
 from vm.mounts import CHECKOUT
+from vm.processes import processes_of, search_path
 from vm.results import Results
 from vm.session import Verdict, judged
 from vm.shared import Shared

@@ -25,8 +25,8 @@ from typing import IO
 
 from vm import CannotRun, cache, fragments
 from vm.fragments import Fragment
-from vm.guest import ended_by_signals, processes_of, search_path
 from vm.kernels import Kernel, from_image, release_of
+from vm.processes import ended_by_signals, processes_of, search_path
 from vm.sources import describe, require_tree, unconfigured
 
 #: Seconds for a whole build: some minutes on a small machine, more with a sanitizer and an empty page cache.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vm.__main__ import main
-from vm.guest import search_path
+from vm.processes import search_path
 from vm.session import NOT_ASKED
 from vm.tests.images import write_image
 

@@ -13,7 +13,7 @@ from vm.mounts import CHECKOUT
 #: A program that is interrupted, again while it cleans up, when it is about to say so, and as Python exits.
 PROGRAM = """\
 import os, signal, sys
-from vm.guest import ended_by_signals
+from vm.processes import ended_by_signals
 again = lambda: os.kill(os.getpid(), {number})
 try:
     with ended_by_signals():
