@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
-from vm import CannotRun, accel, archive, matrix, page, program, session
+from vm import CannotRun, accel, archive, matrix, page, program, session, table
 from vm.console import Limits
 from vm.guest import Setup, require_programs, vng_command
 from vm.kernels import Kernel
@@ -91,7 +91,7 @@ def say(words: str) -> None:
 def list_kernels(options: argparse.Namespace) -> int:
     cached = {kernel.origin: kernel for kernel in archive.all_cached()}
     rows = [(kernel.release, "cached", origin) for origin, kernel in cached.items()]
-    for row in matrix.rows():
+    for row in table.rows():
         if row.kernel.startswith(DEB):
             place, pattern = archive.archive_of(row.kernel.removeprefix(DEB))
             newest = place.newest(pattern)
@@ -127,7 +127,7 @@ def run_one(options: argparse.Namespace) -> int:
 
 def run_matrix(options: argparse.Namespace) -> int:
     require_programs()
-    rows = matrix.chosen(options.kernel)
+    rows = table.chosen(options.kernel)
     passed_on = [f"--{name}={getattr(options, name)}" for name in ("accel", "cpus", "memory")]
     passed_on += [f"--append={words}" for words in options.append]
     for limit in fields(Limits):

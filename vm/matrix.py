@@ -1,4 +1,4 @@
-"""The suite on many kernels: which, in what order, as many at once as the machine can hold."""
+"""The suite on many kernels: in what order, and as many at once as the machine can hold."""
 
 from __future__ import annotations
 
@@ -8,51 +8,18 @@ import re
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from vm import CannotRun
 from vm.mounts import CHECKOUT
 from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
 from vm.shared import Shared
+from vm.table import Row
 
-TABLE = Path(__file__).with_name("matrix.toml")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 #: QEMU's own memory, and what the emulated guest's page tables and caches cost the host, in bytes.
 OVERHEAD = 512 << 20
-
-
-@dataclass(frozen=True)
-class Row:
-    """A kernel of the matrix: its name there, how it is found, why it is there, and what is expected of it.
-
-    ``tested`` is false for a kernel that can't be asked; that it is said so is then the right outcome. ``program``
-    is true for one without modules, on which the suite's C program runs.
-    """
-
-    name: str
-    kernel: str
-    why: str
-    tested: bool = True
-    program: bool = False
-
-
-@cache
-def rows(table: Path = TABLE) -> tuple[Row, ...]:
-    """The table, oldest kernel first."""
-    return tuple(Row(**entry) for entry in tomllib.loads(table.read_text())["kernel"])
-
-
-def chosen(names: Sequence[str]) -> list[Row]:
-    """The rows of these names, all for none. Raises CannotRun."""
-    known = {row.name: row for row in rows()}
-    if unknown := [name for name in names if name not in known]:
-        raise CannotRun(f"{TABLE.name} has no {', '.join(unknown)}; it has {', '.join(known)}")
-    return [known[name] for name in names] or list(known.values())
 
 
 def jobs_for(cpus: int, memory: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vm import CannotRun, archive, matrix, source
+from vm import CannotRun, archive, source, table
 from vm.kernels import Kernel, from_image
 
 DEB = "deb:"
@@ -17,7 +17,7 @@ def find(text: str, fragments: Sequence[str] = (), fresh: bool = False) -> Kerne
     ``fragments`` of vm/configs are for source trees. A package that is in the cache is taken from there, unless
     ``fresh``. Raises CannotRun.
     """
-    named = {row.name: row.kernel for row in matrix.rows()}
+    named = {row.name: row.kernel for row in table.rows()}
     text = named.get(text, text)
     path = Path(text)
     if fragments and not path.is_dir():

@@ -1,0 +1,42 @@
+"""The kernels of vm/matrix.toml: which, where each is from, and what is expected of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from vm import CannotRun
+
+TABLE = Path(__file__).with_name("matrix.toml")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kernel of the matrix: its name there, how it is found, why it is there, and what is expected of it.
+
+    ``tested`` is false for a kernel that can't be asked; that it is said so is then the right outcome. ``program``
+    is true for one without modules, on which the suite's C program runs.
+    """
+
+    name: str
+    kernel: str
+    why: str
+    tested: bool = True
+    program: bool = False
+
+
+@cache
+def rows(table: Path = TABLE) -> tuple[Row, ...]:
+    """The table, oldest kernel first."""
+    return tuple(Row(**entry) for entry in tomllib.loads(table.read_text())["kernel"])
+
+
+def chosen(names: Sequence[str]) -> list[Row]:
+    """The rows of these names, all for none. Raises CannotRun."""
+    known = {row.name: row for row in rows()}
+    if unknown := [name for name in names if name not in known]:
+        raise CannotRun(f"{TABLE.name} has no {', '.join(unknown)}; it has {', '.join(known)}")
+    return [known[name] for name in names] or list(known.values())
