@@ -23,6 +23,7 @@ from vm.mounts import CHECKOUT
 from vm.origins import DEB, find
 from vm.processes import ended_by_signals, private_environment
 from vm.progress import Progress
+from vm.verdict import INTERRUPTED, NOT_ASKED
 
 KERNEL = """\
 a kernel: the path of an image (bzImage, vmlinuz; modules are found beside it); the path of a source tree, which is
@@ -159,10 +160,10 @@ def main(arguments: Sequence[str]) -> int:
             return status
     except CannotRun as reason:
         say(f"pagemap-scan: not tested: {reason}")
-        return session.NOT_ASKED
+        return NOT_ASKED
     except KeyboardInterrupt as signal:
         say(f"pagemap-scan: not tested: interrupted {signal}".rstrip())
-        return session.INTERRUPTED
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

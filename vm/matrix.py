@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -13,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vm.mounts import CHECKOUT
-from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
-from vm.shared import Shared
 from vm.table import Row
+from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, directory_of, verdict_of
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 #: QEMU's own memory, and what the emulated guest's page tables and caches cost the host, in bytes.
@@ -29,19 +27,6 @@ def jobs_for(cpus: int, memory: str) -> int:
     available = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
     in_memory = int(available[1]) * 1024 // needed if available else 1
     return max(1, min(in_memory, len(os.sched_getaffinity(0)) // cpus))
-
-
-def directory_of(row: Row, results: Path) -> Shared:
-    """Where a row's reports are."""
-    return Shared(results / row.name)
-
-
-def verdict_of(row: Row, results: Path) -> Verdict | None:
-    """What came of the last run of a row; None when there was none."""
-    try:
-        return Verdict(**json.loads(directory_of(row, results).verdict.read_text()))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
 
 
 def longest_first(chosen: Sequence[Row], results: Path) -> list[Row]:

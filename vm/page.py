@@ -10,10 +10,10 @@ from pathlib import Path
 
 import jinja2
 
-from vm.matrix import directory_of, verdict_of
 from vm.mounts import CHECKOUT
 from vm.results import Results
 from vm.table import Row
+from vm.verdict import directory_of, verdict_of
 
 TEMPLATE = Path(__file__).with_name("matrix.html")
 #: Outcomes, the worst first: the worst of its tests is what a cell says.

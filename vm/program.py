@@ -25,12 +25,13 @@ from vm import CannotRun
 from vm.console import Console
 from vm.guest import Ending, Setup, follow
 from vm.invocation import collect
+from vm.judgement import judged
 from vm.kernels import Kernel
 from vm.mounts import CHECKOUT
 from vm.processes import processes_of, search_path
 from vm.results import Results
-from vm.session import Verdict, judged
 from vm.shared import Shared
+from vm.verdict import Verdict
 
 COMPILERS = (("musl-gcc",), ("cc",))
 FLAGS = ("-O2", "-pthread", "-static")

@@ -80,7 +80,7 @@ class Shared:
 
     @property
     def verdict(self) -> Path:
-        """What came of the run, by the host (vm.session.Verdict)."""
+        """What came of the run, by the host (vm.verdict.Verdict)."""
         return self.directory / "verdict.json"
 
     @property

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vm.mounts import CHECKOUT
-from vm.session import Verdict
 from vm.shared import Shared
+from vm.verdict import Verdict
 
 #: A variable that all processes of a run inherit, in whatever session they are.
 MARKER = "PAGEMAP_SCAN_TEST_RUN"

@@ -14,10 +14,11 @@ import pytest
 from vm import CannotRun
 from vm.console import EMULATOR_FAILED, Trouble
 from vm.guest import Ending
-from vm.session import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, judged, render
+from vm.judgement import judged, render
 from vm.shared import Shared
 from vm.tests import handwritten
 from vm.tests.handwritten import FILE, KERNEL, crash_of, reports_of
+from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
 
 PANIC = Trouble("the kernel panicked: sysrq triggered crash")
 WARNING = (
