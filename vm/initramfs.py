@@ -1,0 +1,66 @@
+"""A guest that has nothing but an initramfs with a program as its init: no files of the host's, and no modules."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from vm.console import Console
+from vm.guest import Ending, Setup, follow
+from vm.kernels import Kernel
+from vm.processes import processes_of, search_path
+from vm.shared import Shared
+
+#: With this line the program begins.
+_BEGINS = "KTAP version 1"
+
+
+class ProgramConsole(Console):
+    """A console on which the program speaks: it has booted when the program says its first line."""
+
+    def line(self, line: str) -> None:
+        super().line(line)
+        if _BEGINS in line and self.booted_at is None:
+            self.booted_at = time.monotonic()
+
+
+def new_initramfs(program: Path, work: Path) -> Path:
+    """A compressed archive with the program as init, and nothing else."""
+    root = work / "root"
+    (root / "dev").mkdir(parents=True)
+    shutil.copy(program, root / "init")
+    archive = work / "initramfs"
+    pack = f"find . | busybox cpio -o -H newc | gzip -1 >{shlex.quote(str(archive))}"
+    environment = {**os.environ, "PATH": search_path()}
+    subprocess.run(["sh", "-c", pack], cwd=root, env=environment, check=True, capture_output=True, timeout=60)
+    return archive
+
+
+def qemu_command(kernel: Kernel, setup: Setup, initramfs: Path) -> list[str]:
+    """QEMU, with the guest's console as its output."""
+    cpu = "host" if setup.accel == "kvm" else "max"
+    words = ("console=ttyS0", "quiet", "panic=-1", *setup.append)
+    return [
+        *(f"qemu-system-{os.uname().machine}", "-accel", setup.accel, "-cpu", cpu, "-nographic", "-no-reboot"),
+        *("-smp", str(setup.cpus), "-m", setup.memory, "-nodefaults", "-serial", "stdio", "-monitor", "none"),
+        *("-kernel", str(kernel.image), "-initrd", str(initramfs), "-append", " ".join(words)),
+    ]
+
+
+def boot(
+    kernel: Kernel, setup: Setup, program: Path, shared: Shared, heard: Callable[[str], None] = lambda line: None
+) -> Ending:
+    """Boots a kernel with the program, which powers the machine off, and waits for the end; keeps the console."""
+    with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
+        work = Path(name)
+        command = qemu_command(kernel, setup, new_initramfs(program, work))
+        with shared.console.open("w", errors="replace") as log, processes_of(command, work) as process:
+            console = ProgramConsole(log, setup.limits, setup.accel == "tcg", heard)
+            trouble = follow(process, console)
+    return Ending(console.booted_at is not None, trouble)
