@@ -15,11 +15,10 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
-from vm import CannotRun, accel, archive, matrix, page, program, session, table
+from vm import CHECKOUT, CannotRun, accel, archive, matrix, page, program, session, table
 from vm.console import Limits
 from vm.guest import Setup, require_programs, vng_command
 from vm.kernels import Kernel
-from vm.mounts import CHECKOUT
 from vm.origins import DEB, find
 from vm.processes import ended_by_signals, private_environment
 from vm.progress import Progress

@@ -18,7 +18,7 @@ from vm import cache
 from vm.console import Limits
 from vm.guest import Ending, Setup, boot, new_script
 from vm.kernels import Kernel
-from vm.shared import Shared
+from vm.shared_directory import Shared
 
 KVM, TCG = "kvm", "tcg"
 CHOICES = ("auto", KVM, TCG)

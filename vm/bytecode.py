@@ -8,9 +8,8 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from vm import cache
+from vm import CHECKOUT, cache
 from vm.invocation import collect
-from vm.mounts import CHECKOUT
 
 
 def compiled_for_guest() -> Path:

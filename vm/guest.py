@@ -15,8 +15,9 @@ from pathlib import Path
 from vm import CannotRun, mounts
 from vm.console import Console, Limits, Trouble
 from vm.kernels import Kernel
+from vm.marks import MARK
 from vm.processes import processes_of, search_path
-from vm.shared import MARK, Shared
+from vm.shared_directory import Shared
 
 SCRATCH_SIZE = 1 << 30
 #: In the guest, these are udev's only rules: virtme-ng mounts them before udev has started, or at worst with the first

@@ -15,7 +15,7 @@ from vm.console import Console
 from vm.guest import Ending, Setup, follow
 from vm.kernels import Kernel
 from vm.processes import processes_of, search_path
-from vm.shared import Shared
+from vm.shared_directory import Shared
 
 #: With this line the program begins.
 _BEGINS = "KTAP version 1"

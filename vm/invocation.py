@@ -7,8 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from vm import CannotRun
-from vm.mounts import CHECKOUT
+from vm import CHECKOUT, CannotRun
 
 #: Plugins that nobody has asked for take a second to import in the guest.
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

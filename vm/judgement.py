@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vm import CannotRun
+from vm import CHECKOUT, CannotRun
 from vm.console import EMULATOR_FAILED, Trouble
 from vm.guest import Ending, new_script
 from vm.kernels import Kernel
-from vm.mounts import CHECKOUT
 from vm.replay import command_line
 from vm.results import Results
-from vm.shared import Shared
+from vm.shared_directory import Shared
 from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, keep
 
 #: How often a guest is booted, at most.

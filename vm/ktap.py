@@ -17,7 +17,7 @@ from helpers.plugins.verdict import COMBINATIONS
 from vm.invocation import collect
 from vm.kernels import Kernel
 from vm.results import Results
-from vm.shared import Shared
+from vm.shared_directory import Shared
 
 _RESULT = re.compile(r"^ {2,4}(ok|not ok) \d+ (?:- )?(\S+)(?: # (XFAIL|SKIP) ?(\S*))?")
 _PROVEN = re.compile(r"# (\d+) mask combinations proven")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vm.mounts import CHECKOUT
+from vm import CHECKOUT
 from vm.table import Row
 from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, directory_of, verdict_of
 

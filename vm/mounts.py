@@ -14,9 +14,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from vm import cache
+from vm import CHECKOUT, cache
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 ASIDE = "/run/pagemap-scan-host"
 _SCRIPT = """\
 while read -r tag place _; do

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 
-from vm.mounts import CHECKOUT
+from vm import CHECKOUT
 from vm.results import Results
 from vm.table import Row
 from vm.verdict import directory_of, verdict_of

@@ -9,12 +9,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from vm import CannotRun, initramfs, ktap
+from vm import CHECKOUT, CannotRun, initramfs, ktap
 from vm.guest import Ending, Setup
 from vm.judgement import judged
 from vm.kernels import Kernel
-from vm.mounts import CHECKOUT
-from vm.shared import Shared
+from vm.shared_directory import Shared
 from vm.verdict import Verdict
 
 COMPILERS = (("musl-gcc",), ("cc",))

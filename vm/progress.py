@@ -7,7 +7,7 @@ from typing import TextIO
 
 from vm.guest import Setup
 from vm.kernels import Kernel
-from vm.shared import MARK
+from vm.marks import MARK
 
 
 class Progress:

@@ -19,7 +19,7 @@ from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.verdict import SUBJECT, TALLY
 from vm.console import Trouble
 from vm.results import Results
-from vm.shared import CRASHED, Shared
+from vm.shared_directory import CRASHED, Shared
 from vm.splats import Splat
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vm.shared import CRASHED, MARK, Shared, follow
+from vm.marks import MARK, follow
+from vm.shared_directory import CRASHED, Shared
 from vm.splats import Splat, splats
 
 #: What helpers/plugins/machine.py says when nothing can be asked.

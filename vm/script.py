@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from vm import mounts
+from vm import CHECKOUT, mounts
 from vm.bytecode import compiled_for_guest
 from vm.guest import Setup, new_script
 from vm.invocation import ENVIRONMENT, pytest_command
-from vm.mounts import CHECKOUT
-from vm.shared import Shared
+from vm.shared_directory import Shared
 
 #: A real file system and zram to be had, and at the same time the files that Python reads; the suite, and its status
 #: last of all.

@@ -10,7 +10,7 @@ from vm.guest import Ending, Setup, boot
 from vm.judgement import judged
 from vm.kernels import Kernel
 from vm.script import conformance_run, write_script
-from vm.shared import Shared
+from vm.shared_directory import Shared
 from vm.verdict import Verdict
 
 

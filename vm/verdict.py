@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vm.shared import Shared
+from vm.shared_directory import Shared
 from vm.table import Row
 
 CONFORMS, DOES_NOT, NOT_ASKED = 0, 1, 125

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vm.kernels import Kernel
-from vm.shared import MARK, Shared
+from vm.marks import MARK
+from vm.shared_directory import Shared
 
 KERNEL = Kernel("6.99.1-test", "6.99.1-test", Path("/nonexistent/vmlinuz"), None, "written by hand")
 SUBJECT = {

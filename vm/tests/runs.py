@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vm.mounts import CHECKOUT
-from vm.shared import Shared
+from vm import CHECKOUT
+from vm.shared_directory import Shared
 from vm.verdict import Verdict
 
 #: A variable that all processes of a run inherit, in whatever session they are.

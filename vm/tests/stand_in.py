@@ -18,7 +18,7 @@ from helpers.host import Subject
 from vm import __main__, session
 from vm.guest import Ending, Setup
 from vm.kernels import Kernel
-from vm.shared import Shared
+from vm.shared_directory import Shared
 
 TEST = "suites/test_witness.py::test_stand_in"
 

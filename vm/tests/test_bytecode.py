@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vm import bytecode
+from vm import CHECKOUT, bytecode
 from vm.bytecode import compiled_for_guest
 from vm.invocation import ENVIRONMENT, pytest_command
-from vm.mounts import CHECKOUT
 
 
 def test_a_run_compiles_nothing_that_was_compiled_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from vm import console
 from vm.console import EMULATOR_FAILED, LAST_WORDS, Console, Limits, Trouble
-from vm.shared import MARK
+from vm.marks import MARK
 
 LIMITS = Limits(boot=60, silence=90, test=100, whole=900)
 

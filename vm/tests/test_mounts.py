@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vm.mounts import CHECKOUT, directories
+from vm import CHECKOUT
+from vm.mounts import directories
 
 
 def test_no_directory_is_in_another_and_all_exist() -> None:

@@ -15,7 +15,7 @@ from vm import CannotRun
 from vm.console import EMULATOR_FAILED, Trouble
 from vm.guest import Ending
 from vm.judgement import judged, render
-from vm.shared import Shared
+from vm.shared_directory import Shared
 from vm.tests import handwritten
 from vm.tests.handwritten import FILE, KERNEL, crash_of, reports_of
 from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict

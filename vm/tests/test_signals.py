@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from vm.mounts import CHECKOUT
+from vm import CHECKOUT
 
 #: A program that is interrupted, again while it cleans up, when it is about to say so, and as Python exits.
 PROGRAM = """\

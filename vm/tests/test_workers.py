@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from vm import CHECKOUT
 from vm.invocation import ENVIRONMENT, pytest_command
-from vm.mounts import CHECKOUT
-from vm.shared import CRASHED
+from vm.shared_directory import CRASHED
 
 TESTS = """
 import os, pathlib, signal, time

@@ -1,23 +1,12 @@
-"""The directory that host and guest share, and the words that the guest says on its console."""
+"""The directory that host and guest share: what the guest writes there, and what the host makes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-#: What the guest tells the host on its console begins with this. A kernel's log survives its panic.
-MARK = "pagemap-scan-suite:"
 #: The phase of the report of a test in which its worker died, as pytest-xdist has it.
 CRASHED = "???"
-
-
-def follow(running: dict[str, str], line: str) -> None:
-    """Keeps, by a line of the console, which test runs in which process."""
-    match line.partition(MARK)[2].split():
-        case ["start", process, *test]:
-            running[process] = " ".join(test)
-        case ["end", process, *_]:
-            running.pop(process, None)
 
 
 @dataclass(frozen=True)
