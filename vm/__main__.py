@@ -15,14 +15,18 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
-from vm import CHECKOUT, CannotRun, accel, archive, matrix, page, program, session, table
-from vm.console import Limits
-from vm.guest import Setup, require_programs, vng_command
-from vm.kernels import Kernel
-from vm.origins import DEB, find
+from vm import CHECKOUT, CannotRun
+from vm.guest import accel
+from vm.guest.boot import Setup, require_programs, vng_command
+from vm.guest.console import Limits
+from vm.guest.progress import Progress
+from vm.kernels import archive, table
+from vm.kernels.kernel import Kernel
+from vm.kernels.lookup import DEB, find
 from vm.processes import ended_by_signals, private_environment
-from vm.progress import Progress
-from vm.verdict import INTERRUPTED, NOT_ASKED
+from vm.results import comparison
+from vm.results.verdict import INTERRUPTED, NOT_ASKED
+from vm.runs import conformance, matrix, program
 
 KERNEL = """\
 a kernel: the path of an image (bzImage, vmlinuz; modules are found beside it); the path of a source tree, which is
@@ -120,7 +124,7 @@ def run_one(options: argparse.Namespace) -> int:
     if options.program:
         verdict = program.run(kernel, setup, directory, heard)
     else:
-        verdict = session.run(kernel, setup, directory, options.arguments, heard)
+        verdict = conformance.run(kernel, setup, directory, options.arguments, heard)
     say(f"reports and logs: {directory}")
     return verdict.status
 
@@ -135,7 +139,7 @@ def run_matrix(options: argparse.Namespace) -> int:
             passed_on.append(f"--{limit.name}-limit={seconds}")
     jobs = options.jobs or matrix.jobs_for(options.cpus, options.memory)
     status = matrix.run(rows, options.results, jobs, [*passed_on, "--", *options.arguments], say)
-    print(page.write(options.results, rows))
+    print(comparison.write(options.results, rows))
     return status
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vm.kernels import Kernel
-from vm.marks import MARK
-from vm.shared_directory import Shared
+from vm.guest.marks import MARK
+from vm.guest.shared_directory import Shared
+from vm.kernels.kernel import Kernel
 
 KERNEL = Kernel("6.99.1-test", "6.99.1-test", Path("/nonexistent/vmlinuz"), None, "written by hand")
 SUBJECT = {

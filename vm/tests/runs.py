@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vm import CHECKOUT
-from vm.shared_directory import Shared
-from vm.verdict import Verdict
+from vm.guest.shared_directory import Shared
+from vm.results.verdict import Verdict
 
 #: A variable that all processes of a run inherit, in whatever session they are.
 MARKER = "PAGEMAP_SCAN_TEST_RUN"

@@ -15,10 +15,11 @@ import pytest
 from _pytest.reports import pytest_report_to_serializable
 
 from helpers.host import Subject
-from vm import __main__, session
-from vm.guest import Ending, Setup
-from vm.kernels import Kernel
-from vm.shared_directory import Shared
+from vm import __main__
+from vm.guest.boot import Ending, Setup
+from vm.guest.shared_directory import Shared
+from vm.kernels.kernel import Kernel
+from vm.runs import conformance
 
 TEST = "suites/test_witness.py::test_stand_in"
 
@@ -42,5 +43,5 @@ def guest(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], N
 
 
 if __name__ == "__main__":
-    with mock.patch.object(session, "boot", guest):
+    with mock.patch.object(conformance, "boot", guest):
         sys.exit(__main__.main(sys.argv[1:]))

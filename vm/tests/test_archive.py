@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
-from vm.archive import Archive, archive_of
+from vm.kernels.archive import Archive, archive_of
 from vm.tests.repository import Repository, served
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="deb: needs Debian's apt")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from vm.kernels import Kernel
-from vm.origins import find
+from vm.kernels.kernel import Kernel
+from vm.kernels.lookup import find
 from vm.tests.trees import FakeTree, boot_header
 
 ROOT = Path(__file__).parents[2]

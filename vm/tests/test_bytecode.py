@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from vm import CHECKOUT, bytecode
-from vm.bytecode import compiled_for_guest
-from vm.invocation import ENVIRONMENT, pytest_command
+from vm import CHECKOUT
+from vm.inside import bytecode
+from vm.inside.bytecode import compiled_for_guest
+from vm.inside.invocation import ENVIRONMENT, pytest_command
 
 
 def test_a_run_compiles_nothing_that_was_compiled_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from vm.__main__ import main
 from vm.processes import search_path
+from vm.results.verdict import NOT_ASKED
 from vm.tests.images import write_image
-from vm.verdict import NOT_ASKED
 
 PROGRAMS = {
     f"qemu-system-{os.uname().machine}": "qemu-system-x86",
@@ -39,7 +39,7 @@ def test_a_program_that_is_missing_is_said_before_anything_is_done(
     for program in PROGRAMS:
         if program != missing:
             (tmp_path / program).symlink_to(shutil.which(program, path=search_path()) or "/bin/true")
-    monkeypatch.setattr("vm.guest.search_path", lambda: str(tmp_path))
+    monkeypatch.setattr("vm.guest.boot.search_path", lambda: str(tmp_path))
     kernel = ["/nonexistent/vmlinuz"] if command != "matrix" else []
     assert main([command, *kernel]) == NOT_ASKED
     assert said(capsys) == f"pagemap-scan: not tested: {missing} is missing: install {PROGRAMS[missing]}"
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_kernel_is_said(tmp_path: Path, capsys: pytest.Capture
 def test_a_path_that_virtme_ng_would_take_apart_is_said(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vm.script.compiled_for_guest", lambda: tmp_path)
+    monkeypatch.setattr("vm.inside.script.compiled_for_guest", lambda: tmp_path)
     image = write_image(tmp_path / name / "vmlinuz", "6.99.1-test")
     assert main(["run", str(image), "--accel=tcg", f"--results={tmp_path}/results"]) == NOT_ASKED
     expected = f"{image}: virtme-ng takes no words with characters that a shell treats specially"

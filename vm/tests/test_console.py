@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from vm import console
-from vm.console import EMULATOR_FAILED, LAST_WORDS, Console, Limits, Trouble
-from vm.marks import MARK
+from vm.guest import console
+from vm.guest.console import EMULATOR_FAILED, LAST_WORDS, Console, Limits, Trouble
+from vm.guest.marks import MARK
 
 LIMITS = Limits(boot=60, silence=90, test=100, whole=900)
 

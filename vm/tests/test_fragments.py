@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from vm import CannotRun, fragments
+from vm import CannotRun
+from vm.kernels import fragments
 
 EVERY = [fragments.BASE, *fragments.names()]
 LINE = re.compile(r"(CONFIG_[A-Z0-9_]+=(y|\d+|\"[^\"]*\")|# CONFIG_[A-Z0-9_]+ is not set|# [^\s].*|)")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
-from vm.origins import find
+from vm.kernels.lookup import find
+from vm.results.verdict import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED
 from vm.tests.runs import PATIENT, Run, run_of
-from vm.verdict import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED
 
 pytestmark = [pytest.mark.boots, pytest.mark.timeout(1800)]
 KERNEL = "deb:bookworm-security/linux-image-6.12.*-amd64"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
-from vm.kernels import from_image
+from vm.kernels.kernel import from_image
 from vm.tests.images import write_image
 
 RELEASE = "6.99.1-test"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vm import CHECKOUT
-from vm.mounts import directories
+from vm.guest.mounts import directories
 
 
 def test_no_directory_is_in_another_and_all_exist() -> None:

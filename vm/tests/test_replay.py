@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
-from vm.console import EMULATOR_FAILED, Trouble
-from vm.guest import Ending
-from vm.judgement import judged, render
-from vm.shared_directory import Shared
+from vm.guest.boot import Ending
+from vm.guest.console import EMULATOR_FAILED, Trouble
+from vm.guest.shared_directory import Shared
+from vm.results.judgement import judged, render
+from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
 from vm.tests import handwritten
 from vm.tests.handwritten import FILE, KERNEL, crash_of, reports_of
-from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
 
 PANIC = Trouble("the kernel panicked: sysrq triggered crash")
 WARNING = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vm.splats import splats
+from vm.guest.splats import splats
 
 LOGS = Path(__file__).with_name("logs")
 #: Each log of a complaint: what it is called by.

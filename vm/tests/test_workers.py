@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from vm import CHECKOUT
-from vm.invocation import ENVIRONMENT, pytest_command
-from vm.shared_directory import CRASHED
+from vm.guest.shared_directory import CRASHED
+from vm.inside.invocation import ENVIRONMENT, pytest_command
 
 TESTS = """
 import os, pathlib, signal, time

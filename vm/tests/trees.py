@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from vm import fragments
+from vm.kernels import fragments
 
 RELEASE = "6.99.0-rc1-virtme"
 _MAKEFILE = """\

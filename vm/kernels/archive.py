@@ -19,7 +19,7 @@ from functools import cmp_to_key
 from pathlib import Path
 
 from vm import CannotRun, cache
-from vm.kernels import Kernel, from_image
+from vm.kernels.kernel import Kernel, from_image
 from vm.processes import search_path
 
 #: Seconds for one command of apt's, or for unpacking one package.

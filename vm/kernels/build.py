@@ -23,11 +23,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from vm import CannotRun, cache, fragments
-from vm.fragments import Fragment
-from vm.kernels import Kernel, from_image, release_of
+from vm import CannotRun, cache
+from vm.kernels import fragments
+from vm.kernels.fragments import Fragment
+from vm.kernels.kernel import Kernel, from_image, release_of
+from vm.kernels.source_tree import describe, require_tree, unconfigured
 from vm.processes import ended_by_signals, processes_of, search_path
-from vm.sources import describe, require_tree, unconfigured
 
 #: Seconds for a whole build: some minutes on a small machine, more with a sanitizer and an empty page cache.
 LIMIT = 3 * 3600

@@ -11,11 +11,11 @@ from pathlib import Path
 import jinja2
 
 from vm import CHECKOUT
-from vm.results import Results
-from vm.table import Row
-from vm.verdict import directory_of, verdict_of
+from vm.kernels.table import Row
+from vm.results.left_behind import Results
+from vm.results.verdict import directory_of, verdict_of
 
-TEMPLATE = Path(__file__).with_name("matrix.html")
+TEMPLATE = Path(__file__).with_name("comparison.html")
 #: Outcomes, the worst first: the worst of its tests is what a cell says.
 WORST_FIRST = ("failed", "xfailed", "passed", "skipped")
 #: What nobody answered isn't an outcome: a clause that is skipped on one kernel doesn't differ from one that is kept.

@@ -13,7 +13,7 @@ from vm import CHECKOUT, CannotRun
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 #: In place of the options of pyproject.toml, some of which are those of plugins that aren't there.
 _OPTIONS = ("-q", "-o", "addopts=--strict-markers", "-p", "no:cacheprovider", "-p", "no:helpers.plugins.report")
-_PLUGINS = ("pytest_timeout", "pytest_reportlog.plugin", "vm.workers", "vm.inside")
+_PLUGINS = ("pytest_timeout", "pytest_reportlog.plugin", "vm.inside.workers", "vm.inside.teller")
 
 
 def pytest_command(*arguments: str) -> list[str]:

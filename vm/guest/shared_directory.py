@@ -69,7 +69,7 @@ class Shared:
 
     @property
     def verdict(self) -> Path:
-        """What came of the run, by the host (vm.verdict.Verdict)."""
+        """What came of the run, by the host (vm.results.verdict.Verdict)."""
         return self.directory / "verdict.json"
 
     @property

@@ -14,10 +14,10 @@ from typing import Any
 
 from helpers.plugins.known_issues import known_issues
 from helpers.plugins.verdict import COMBINATIONS
-from vm.invocation import collect
-from vm.kernels import Kernel
-from vm.results import Results
-from vm.shared_directory import Shared
+from vm.guest.shared_directory import Shared
+from vm.inside.invocation import collect
+from vm.kernels.kernel import Kernel
+from vm.results.left_behind import Results
 
 _RESULT = re.compile(r"^ {2,4}(ok|not ok) \d+ (?:- )?(\S+)(?: # (XFAIL|SKIP) ?(\S*))?")
 _PROVEN = re.compile(r"# (\d+) mask combinations proven")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from vm import CannotRun, source
+from vm import CannotRun
+from vm.kernels import build
 from vm.tests.trees import RELEASE, FakeTree, boot_header
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
 
 def test_a_kernel_says_what_it_is_and_where_it_came_from(tree: FakeTree) -> None:
-    kernel = source.build(tree.path, ["kasan", "no-thp"])
+    kernel = build.build(tree.path, ["kasan", "no-thp"])
     assert kernel.name == "6.99.0-rc1+kasan+no-thp"
     assert kernel.release == RELEASE
     assert kernel.image.read_bytes() == boot_header()
@@ -65,19 +66,19 @@ def test_a_kernel_says_what_it_is_and_where_it_came_from(tree: FakeTree) -> None
 
 def test_the_origin_has_the_commit(tree: FakeTree) -> None:
     commit = tree.commit("mm: begin")
-    kernel = source.build(tree.path)
+    kernel = build.build(tree.path)
     assert kernel.origin == f"{tree.path} ({commit[:7]})"
     tree.write("mm/memory.c", "int memory, changed;\n")
-    assert source.build(tree.path).origin == f"{tree.path} ({commit[:7]}-dirty)"
+    assert build.build(tree.path).origin == f"{tree.path} ({commit[:7]}-dirty)"
 
 
 def test_a_tree_inside_of_another_repository_has_no_commit(tree: FakeTree, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=60)
-    assert source.build(tree.path).origin == str(tree.path)
+    assert build.build(tree.path).origin == str(tree.path)
 
 
 def test_fragments_have_build_directories_of_their_own(tree: FakeTree, cache_home: Path) -> None:
-    base, kasan = source.build(tree.path), source.build(tree.path, ["kasan"])
+    base, kasan = build.build(tree.path), build.build(tree.path, ["kasan"])
     assert base.image != kasan.image
     assert "CONFIG_KASAN=y" in (kasan.image.parent / ".config").read_text()
     assert "CONFIG_KASAN=y" not in (base.image.parent / ".config").read_text()
@@ -91,7 +92,7 @@ def test_the_developers_settings_of_virtme_ng_dont_matter(
     (settings / "virtme-ng.conf").write_text('{"default_opts": {"dry_run": true}}')
     (settings / "kernel.config").write_text("# CONFIG_SWAP is not set\n")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert source.build(tree.path).release == RELEASE
+    assert build.build(tree.path).release == RELEASE
 
 
 @pytest.mark.parametrize("name, value", [("ARCH", "um"), ("KBUILD_OUTPUT", "/dev/null"), ("MAKEFLAGS", "n")])
@@ -99,40 +100,40 @@ def test_the_environment_doesnt_turn_the_build_elsewhere(
     tree: FakeTree, name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert source.build(tree.path).release == RELEASE
+    assert build.build(tree.path).release == RELEASE
 
 
 # --- Building again -------------------------------------------------------------------------------------
 
 
 def test_only_what_changed_is_built_again(tree: FakeTree, cache_home: Path) -> None:
-    source.build(tree.path)
+    build.build(tree.path)
     assert sorted(compiled(cache_home)) == ["mm/memory.o", "mm/swap.o"]
     tree.write("mm/swap.c", "int swap, changed;\n")
-    source.build(tree.path)
+    build.build(tree.path)
     assert compiled(cache_home) == ["mm/swap.o"]
 
 
 def test_the_configuration_is_made_again_only_when_what_it_depends_on_changed(
     tree: FakeTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = source.build(tree.path).image.parent / ".config"
+    config = build.build(tree.path).image.parent / ".config"
     made = config.stat().st_mtime_ns
-    source.build(tree.path)
+    build.build(tree.path)
     assert config.stat().st_mtime_ns == made
     (tree.path / "Kconfig").touch()
-    source.build(tree.path)
+    build.build(tree.path)
     assert config.stat().st_mtime_ns > made
     made = config.stat().st_mtime_ns
     monkeypatch.setenv("CC", "gcc")
-    source.build(tree.path)
+    build.build(tree.path)
     assert config.stat().st_mtime_ns > made
 
 
 def test_what_takes_long_is_said_with_the_place_of_its_log(tree: FakeTree, tmp_path: Path) -> None:
     said: list[str] = []
     log = tmp_path / "my.log"
-    source.build(tree.path, ["kasan"], log, said.append)
+    build.build(tree.path, ["kasan"], log, said.append)
     assert said == [f"building {tree.path} (base, kasan): {log}"]
     assert "CC      mm/swap.o" in log.read_text()
 
@@ -141,15 +142,15 @@ def test_a_configuration_that_was_refused_is_refused_again(tree: FakeTree) -> No
     tree.forget("KASAN")
     for _ in range(2):
         with pytest.raises(CannotRun, match="CONFIG_KASAN of kasan"):
-            source.build(tree.path, ["kasan"])
+            build.build(tree.path, ["kasan"])
 
 
 def test_an_image_that_is_being_booted_stays_whole_during_the_next_build(tree: FakeTree) -> None:
-    kernel = source.build(tree.path)
+    kernel = build.build(tree.path)
     with kernel.image.open("rb") as booted:
         (tree.path / "boot-header").write_bytes(boot_header("6.99.0-rc2-virtme"))
         (tree.path / "make-image").touch()
-        assert source.build(tree.path).release == "6.99.0-rc2-virtme"
+        assert build.build(tree.path).release == "6.99.0-rc2-virtme"
         assert booted.read() == boot_header()
 
 
@@ -158,7 +159,7 @@ def test_an_image_that_is_being_booted_stays_whole_during_the_next_build(tree: F
 
 def test_a_build_leaves_nothing_in_the_tree(tree: FakeTree) -> None:
     before = tree.state()
-    source.build(tree.path)
+    build.build(tree.path)
     assert tree.state() == before
 
 
@@ -168,7 +169,7 @@ def test_a_configuration_of_ones_own_is_left_alone_and_not_used(tree: FakeTree) 
     tree.write("mm/memory.o", "an object of my own\n")
     tree.write("mm/new.c", "int new_and_not_committed;\n")
     before = tree.state()
-    kernel = source.build(tree.path)
+    kernel = build.build(tree.path)
     assert tree.state() == before
     assert tree.git("status", "--porcelain") == "?? mm/new.c\n"
     assert (kernel.image.parent / "mm/new.o").exists()
@@ -178,20 +179,20 @@ def test_a_configuration_of_ones_own_is_left_alone_and_not_used(tree: FakeTree) 
 def test_a_tree_that_is_built_in_place_is_followed(tree: FakeTree, cache_home: Path) -> None:
     tree.commit("mm: begin")
     tree.write(".config", "CONFIG_MINE=y\n")
-    source.build(tree.path)
+    build.build(tree.path)
     tree.write("mm/swap.c", "int swap, changed;\n")
-    source.build(tree.path)
+    build.build(tree.path)
     assert compiled(cache_home) == ["mm/swap.o"]
     # A file that goes, a directory that becomes a file, and a file that becomes a directory.
     tree.write("lib/list.h", "")
     tree.write("virt", "")
-    source.build(tree.path)
+    build.build(tree.path)
     for name in ("lib/list.h", "mm/memory.c", "virt"):
         (tree.path / name).unlink()
     (tree.path / "lib").rmdir()
     tree.write("lib", "")
     tree.write("virt/kvm.h", "")
-    source.build(tree.path)
+    build.build(tree.path)
     [links] = cache_home.glob("pagemap-scan/builds/*/sources")
     assert not (links / "mm/memory.c").is_symlink()
     assert (links / "lib").is_file()
@@ -201,7 +202,7 @@ def test_a_tree_that_is_built_in_place_is_followed(tree: FakeTree, cache_home: P
 def test_without_git_a_tree_that_is_built_in_place_is_refused(tree: FakeTree) -> None:
     tree.write(".config", "CONFIG_MINE=y\n")
     with pytest.raises(CannotRun, match=r"configured in place, and it isn't a git repository.*make mrproper"):
-        source.build(tree.path)
+        build.build(tree.path)
 
 
 # --- What can't be built --------------------------------------------------------------------------------
@@ -209,19 +210,19 @@ def test_without_git_a_tree_that_is_built_in_place_is_refused(tree: FakeTree) ->
 
 def test_a_directory_that_is_no_kernel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match="is not a kernel source tree: it has no Kconfig"):
-        source.build(tmp_path)
+        build.build(tmp_path)
 
 
 def test_a_fragment_that_isnt_there_is_told_before_anything_is_built(tree: FakeTree, cache_home: Path) -> None:
     with pytest.raises(CannotRun, match=r"no configuration fragment kasn: there are .*kasan"):
-        source.build(tree.path, ["kasn"])
+        build.build(tree.path, ["kasn"])
     assert not cache_home.exists()
 
 
 def test_a_symbol_that_doesnt_survive_is_told_before_anything_is_compiled(tree: FakeTree, cache_home: Path) -> None:
     tree.forget("KASAN_VMALLOC")
     with pytest.raises(CannotRun, match=r"olddefconfig changes CONFIG_KASAN_VMALLOC of kasan \(wanted y, got n\)$"):
-        source.build(tree.path, ["kasan"])
+        build.build(tree.path, ["kasan"])
     assert compiled(cache_home) == []
 
 
@@ -229,23 +230,23 @@ def test_a_symbol_that_stays_on_is_told(tree: FakeTree) -> None:
     script = (tree.path / "scripts/olddefconfig").read_text()
     tree.write("scripts/olddefconfig", script + "sed -i 's/.*CONFIG_MODULES .*/CONFIG_MODULES=y/' $1\n")
     with pytest.raises(CannotRun, match=r"CONFIG_MODULES of base \(wanted n, got y\)"):
-        source.build(tree.path)
+        build.build(tree.path)
 
 
 def test_a_build_that_fails_is_told_with_the_compilers_first_error(tree: FakeTree) -> None:
     tree.write("mm/swap.c", "int swap = other;\n")
     with pytest.raises(CannotRun, match=r"doesn't build: mm/swap.c:1:12: error: .other. undeclared .*\)") as raised:
-        source.build(tree.path)
+        build.build(tree.path)
     log = Path(str(raised.value).rpartition("(")[2].removesuffix(")"))
     assert "other" in log.read_text()
     assert "\n" not in str(raised.value)
 
 
 def test_a_failed_build_leaves_no_kernel_of_an_earlier_one(tree: FakeTree) -> None:
-    source.build(tree.path)
+    build.build(tree.path)
     tree.write("mm/swap.c", "#error broken\n")
     with pytest.raises(CannotRun, match="error: #error broken"):
-        source.build(tree.path)
+        build.build(tree.path)
 
 
 @pytest.mark.parametrize(
@@ -259,35 +260,35 @@ def test_a_failed_build_leaves_no_kernel_of_an_earlier_one(tree: FakeTree) -> No
 def test_a_tree_that_cant_be_configured_is_told_with_the_reason(tree: FakeTree, script: str, told: str) -> None:
     tree.write("scripts/olddefconfig", f"{script}\n")
     with pytest.raises(CannotRun, match=f"can't be configured: .*{told}"):
-        source.build(tree.path)
+        build.build(tree.path)
 
 
 def test_a_path_that_make_doesnt_take_is_told(tmp_path: Path, cache_home: Path) -> None:
     with pytest.raises(CannotRun, match="linux next: make takes no paths with"):
-        source.build(FakeTree(tmp_path / "linux next").path)
+        build.build(FakeTree(tmp_path / "linux next").path)
 
 
 def test_a_machine_without_virtme_ng_is_told(tree: FakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "search_path", lambda: "/nowhere")
+    monkeypatch.setattr(build, "search_path", lambda: "/nowhere")
     with pytest.raises(CannotRun, match="vng is missing"):
-        source.build(tree.path)
+        build.build(tree.path)
 
 
 def test_a_cache_that_cant_be_written_is_told(tree: FakeTree, cache_home: Path) -> None:
     (cache_home / "pagemap-scan").mkdir(parents=True)
     (cache_home / "pagemap-scan/builds").write_text("a file where a directory should be")
     with pytest.raises(CannotRun, match=r"can't be built in .*: (Not a directory|File exists)"):
-        source.build(tree.path)
+        build.build(tree.path)
 
 
 # --- A build that is ended ------------------------------------------------------------------------------
 
 
 def test_a_build_past_its_limit_is_ended(tree: FakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "LIMIT", 3)
+    monkeypatch.setattr(build, "LIMIT", 3)
     tree.write("make-image", SLOW)
     with pytest.raises(CannotRun, match="the build isn't done after"):
-        source.build(tree.path)
+        build.build(tree.path)
     assert processes_in(tree.path) == []
 
 
@@ -298,7 +299,7 @@ def test_ending_the_harness_ends_the_build(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     tree.write("make-image", SLOW)
-    code = f"from pathlib import Path; from vm.source import build; build(Path({str(tree.path)!r}))"
+    code = f"from pathlib import Path; from vm.kernels.build import build; build(Path({str(tree.path)!r}))"
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.PIPE) as harness:
         half = "pagemap-scan/builds/*/base/arch/x86/boot/bzImage"
@@ -315,7 +316,9 @@ def test_ending_the_harness_ends_the_build(
 
 def test_two_builds_of_a_tree_at_once_wait_for_one_another(tree: FakeTree, cache_home: Path) -> None:
     tree.write("make-image", "sleep 1\ncp boot-header $1\n")
-    code = f"from pathlib import Path; from vm.source import build; print(build(Path({str(tree.path)!r})).release)"
+    code = (
+        f"from pathlib import Path; from vm.kernels.build import build; print(build(Path({str(tree.path)!r})).release)"
+    )
     command = [sys.executable, "-c", code]
     both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [build.communicate(timeout=100)[0] for build in both] == [f"{RELEASE}\n"] * 2

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from vm import CHECKOUT, cache
-from vm.invocation import collect
+from vm.inside.invocation import collect
 
 
 def compiled_for_guest() -> Path:

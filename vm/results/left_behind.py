@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from vm.marks import MARK, follow
-from vm.shared_directory import CRASHED, Shared
-from vm.splats import Splat, splats
+from vm.guest.marks import MARK, follow
+from vm.guest.shared_directory import CRASHED, Shared
+from vm.guest.splats import Splat, splats
 
 #: What helpers/plugins/machine.py says when nothing can be asked.
 _NOT_TESTED = re.compile(r"pagemap-scan: not tested: (.*)")

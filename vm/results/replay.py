@@ -17,10 +17,10 @@ from pytest_html.basereport import BaseReport
 from helpers.host import Subject
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.verdict import SUBJECT, TALLY
-from vm.console import Trouble
-from vm.results import Results
-from vm.shared_directory import CRASHED, Shared
-from vm.splats import Splat
+from vm.guest.console import Trouble
+from vm.guest.shared_directory import CRASHED, Shared
+from vm.guest.splats import Splat
+from vm.results.left_behind import Results
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -155,7 +155,7 @@ def not_run(test: str, trouble: str) -> pytest.TestReport:
 
 def command_line(shared: Shared, kernel: str, trouble: Trouble | None, begun: float) -> list[str]:
     """The arguments of the pytest that makes the reports."""
-    plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "vm.replay"]
+    plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "vm.results.replay"]
     command = ["--noconftest", "-qq", "-n", "0", "--no-header", f"--replay={shared.directory}"]
     command += [word for plugin in plugins for word in ("-p", plugin)]
     command += [f"--html={shared.html}", "--self-contained-html", f"--junit-xml={shared.junit}"]

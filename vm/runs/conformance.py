@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from helpers.interface import build
-from vm.guest import Ending, Setup, boot
-from vm.judgement import judged
-from vm.kernels import Kernel
-from vm.script import conformance_run, write_script
-from vm.shared_directory import Shared
-from vm.verdict import Verdict
+from vm.guest.boot import Ending, Setup, boot
+from vm.guest.shared_directory import Shared
+from vm.inside.script import conformance_run, write_script
+from vm.kernels.kernel import Kernel
+from vm.results.judgement import judged
+from vm.results.verdict import Verdict
 
 
 def run(

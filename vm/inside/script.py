@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from vm import CHECKOUT, mounts
-from vm.bytecode import compiled_for_guest
-from vm.guest import Setup, new_script
-from vm.invocation import ENVIRONMENT, pytest_command
-from vm.shared_directory import Shared
+from vm import CHECKOUT
+from vm.guest import mounts
+from vm.guest.boot import Setup, new_script
+from vm.guest.shared_directory import Shared
+from vm.inside.bytecode import compiled_for_guest
+from vm.inside.invocation import ENVIRONMENT, pytest_command
 
 #: A real file system and zram to be had, and at the same time the files that Python reads; the suite, and its status
 #: last of all.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vm.marks import MARK, follow
+from vm.guest.marks import MARK, follow
 
 #: What stands before a message: a level, the time, with CONFIG_PRINTK_CALLER the task or processor.
 _PREFIX = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")

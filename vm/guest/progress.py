@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-from vm.guest import Setup
-from vm.kernels import Kernel
-from vm.marks import MARK
+from vm.guest.boot import Setup
+from vm.guest.marks import MARK
+from vm.kernels.kernel import Kernel
 
 
 class Progress:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vm import CHECKOUT
-from vm.table import Row
-from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, directory_of, verdict_of
+from vm.kernels.table import Row
+from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, directory_of, verdict_of
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 #: QEMU's own memory, and what the emulated guest's page tables and caches cost the host, in bytes.

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vm.shared_directory import Shared
-from vm.table import Row
+from vm.guest.shared_directory import Shared
+from vm.kernels.table import Row
 
 CONFORMS, DOES_NOT, NOT_ASKED = 0, 1, 125
 #: Above 127 ``git bisect run`` stops instead of going on: that is what a person who presses Ctrl-C wants.

@@ -15,8 +15,8 @@ import pytest
 
 from helpers.plugins.clauses import clauses_of
 from helpers.plugins.verdict import SUBJECT
-from vm.marks import MARK
-from vm.shared_directory import Shared
+from vm.guest.marks import MARK
+from vm.guest.shared_directory import Shared
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

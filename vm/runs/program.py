@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from vm import CHECKOUT, CannotRun, initramfs, ktap
-from vm.guest import Ending, Setup
-from vm.judgement import judged
-from vm.kernels import Kernel
-from vm.shared_directory import Shared
-from vm.verdict import Verdict
+from vm import CHECKOUT, CannotRun
+from vm.guest import initramfs
+from vm.guest.boot import Ending, Setup
+from vm.guest.shared_directory import Shared
+from vm.kernels.kernel import Kernel
+from vm.results import ktap
+from vm.results.judgement import judged
+from vm.results.verdict import Verdict
 
 COMPILERS = (("musl-gcc",), ("cc",))
 FLAGS = ("-O2", "-pthread", "-static")

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vm import CannotRun, mounts
-from vm.console import Console, Limits, Trouble
-from vm.kernels import Kernel
-from vm.marks import MARK
+from vm import CannotRun
+from vm.guest import mounts
+from vm.guest.console import Console, Limits, Trouble
+from vm.guest.marks import MARK
+from vm.guest.shared_directory import Shared
+from vm.kernels.kernel import Kernel
 from vm.processes import processes_of, search_path
-from vm.shared_directory import Shared
 
 SCRATCH_SIZE = 1 << 30
 #: In the guest, these are udev's only rules: virtme-ng mounts them before udev has started, or at worst with the first

@@ -21,7 +21,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from helpers.interface.native import lib
-from vm.shared_directory import CRASHED
+from vm.guest.shared_directory import CRASHED
 
 #: How many tests a worker has been given at any time: the one that it runs, and the next, since what they share is
 #: torn down or kept by that.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vm import CannotRun, archive, source, table
-from vm.kernels import Kernel, from_image
+from vm import CannotRun
+from vm.kernels import archive, build, table
+from vm.kernels.kernel import Kernel, from_image
 
 DEB = "deb:"
 
@@ -27,5 +28,5 @@ def find(text: str, fragments: Sequence[str] = (), fresh: bool = False) -> Kerne
         cached = [] if fresh else place.cached(pattern)
         return cached[0] if cached else place.fetch(pattern)
     if path.is_dir():
-        return source.build(path, fragments)
+        return build.build(path, fragments)
     return from_image(path)

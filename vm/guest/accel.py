@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from vm import cache
-from vm.console import Limits
-from vm.guest import Ending, Setup, boot, new_script
-from vm.kernels import Kernel
-from vm.shared_directory import Shared
+from vm.guest.boot import Ending, Setup, boot, new_script
+from vm.guest.console import Limits
+from vm.guest.shared_directory import Shared
+from vm.kernels.kernel import Kernel
 
 KVM, TCG = "kvm", "tcg"
 CHOICES = ("auto", KVM, TCG)

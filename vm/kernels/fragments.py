@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vm import CannotRun
+from vm import CHECKOUT, CannotRun
 
-DIRECTORY = Path(__file__).parent / "configs"
+DIRECTORY = CHECKOUT / "vm" / "configs"
 #: The fragment that every kernel is built with.
 BASE = "base"
 #: The value of a symbol that is off, or of which a configuration says nothing.

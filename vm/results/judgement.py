@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from vm import CHECKOUT, CannotRun
-from vm.console import EMULATOR_FAILED, Trouble
-from vm.guest import Ending, new_script
-from vm.kernels import Kernel
-from vm.replay import command_line
-from vm.results import Results
-from vm.shared_directory import Shared
-from vm.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, keep
+from vm.guest.boot import Ending, new_script
+from vm.guest.console import EMULATOR_FAILED, Trouble
+from vm.guest.shared_directory import Shared
+from vm.kernels.kernel import Kernel
+from vm.results.left_behind import Results
+from vm.results.replay import command_line
+from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, keep
 
 #: How often a guest is booted, at most.
 BOOTS = 3

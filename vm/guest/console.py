@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
-from vm.marks import MARK
+from vm.guest.marks import MARK
 
 #: Once the kernel has panicked, QEMU ends by itself; seconds to wait for that.
 LAST_WORDS = 10.0

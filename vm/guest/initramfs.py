@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vm.console import Console
-from vm.guest import Ending, Setup, follow
-from vm.kernels import Kernel
+from vm.guest.boot import Ending, Setup, follow
+from vm.guest.console import Console
+from vm.guest.shared_directory import Shared
+from vm.kernels.kernel import Kernel
 from vm.processes import processes_of, search_path
-from vm.shared_directory import Shared
 
 #: With this line the program begins.
 _BEGINS = "KTAP version 1"

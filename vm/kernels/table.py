@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from vm import CannotRun
+from vm import CHECKOUT, CannotRun
 
-TABLE = Path(__file__).with_name("matrix.toml")
+TABLE = CHECKOUT / "vm" / "matrix.toml"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""One guest: a kernel booted in a virtual machine, listened to, and ended."""
