@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from typing import IO
 
 from vm.guest.marks import MARK
+from vm.guest.splats import Listener, is_oops
 
 #: Once the kernel has panicked, QEMU ends by itself; seconds to wait for that.
 LAST_WORDS = 10.0
+#: Seconds from an oops to the guest's end. The task that it stopped may hold locks, and whatever takes them next waits
+#: until some limit is over: nothing that is asked later says much of the kernel. Meanwhile the rest of the splat comes,
+#: within a second even when emulated, and the reports of tests that are just ending are kept.
+OOPS_GRACE = 10.0
 _PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
 #: The kernel looks for these every two minutes; what it finds doesn't go on any more.
 _HUNG = re.compile(r"INFO: task (\S+):\d+ blocked for more than \d+ seconds")
@@ -55,7 +60,7 @@ class Limits:
 
 
 class Console:
-    """Follows a guest: whether it has booted, what it runs, whether it panicked or is past a limit."""
+    """Follows a guest: whether it has booted, what it runs, whether it panicked, oopsed or is past a limit."""
 
     def __init__(self, log: IO[str], limits: Limits, is_emulated: bool, heard: Callable[[str], None]) -> None:
         self.log = log
@@ -67,6 +72,7 @@ class Console:
         self.last_trouble: Trouble | None = None
         self.stops_at = 0.0
         self.running: dict[str, tuple[str, float]] = {}
+        self.complaints = Listener()
         self._rest = ""
 
     def take(self, data: bytes) -> None:
@@ -80,6 +86,7 @@ class Console:
         self.log.write(line + "\n")
         self.log.flush()
         self.heard(line)
+        self.complaints.line(line)
         if MARK in line:
             self.mark(line.split(MARK, 1)[1].split())
         elif self.last_trouble is None:
@@ -92,6 +99,8 @@ class Console:
             self.stop(Trouble(f"the guest hangs: the kernel says that {found[1]} is blocked"), LAST_WORDS)
         elif self.booted_at is None and self.is_emulated and _BREAKPOINT.search(line):
             self.stop(EMULATOR_FAILED, 0)
+        elif self.booted_at is not None and is_oops(line):  # A driver may do so at boot, and nobody need mind.
+            self.stop(Trouble(f"the kernel oopsed: {self.complaints.title}"), OOPS_GRACE)
         elif _KVM_BROKEN in line:
             self.stop(Trouble("KVM can't run this guest (KVM internal error): give --accel=tcg", by_kernel=False), 0)
 

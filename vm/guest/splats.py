@@ -14,6 +14,10 @@ from vm.guest.marks import MARK, follow
 
 #: What stands before a message: a level, the time, with CONFIG_PRINTK_CALLER the task or processor.
 _PREFIX = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
+#: The line in every oops that counts them: the kernel stops the task where it stood, with the locks that it held. After
+#: other complaints, however alike they begin (BUG: Bad page, BUG: KASAN, BUG: sleeping function), it goes on.
+_OOPS = r"(?:.*: [0-9a-f]{4,}|Oops.*) \[#\d+\]"
+OOPS = re.compile(_OOPS)
 SPLATS = re.compile(
     r"(?:-{12}\[ cut here \]"
     r"|WARNING: (?!.*\bspeculat)"
@@ -31,7 +35,8 @@ SPLATS = re.compile(
     r"|kmemleak: \d+ new suspected memory leaks"
     r"|irq \d+: nobody cared"
     r"|stack segment: "
-    r"|unchecked MSR access error)"
+    r"|unchecked MSR access error"
+    rf"|{_OOPS})"
 )
 #: Complaints that aren't the kernel's fault, from their titles on, with the reason why not.
 ALLOWED = {
@@ -53,8 +58,18 @@ class Splat:
     lines: tuple[str, ...]
     tests: tuple[str, ...]
 
+    @property
+    def is_oops(self) -> bool:
+        return any(is_oops(line) for line in self.lines)
 
-class _Listener:
+
+def is_oops(line: str) -> bool:
+    """Whether a line of the console is the one that tells an oops from what the kernel merely complains of."""
+    message, is_kernels = _PREFIX.subn("", line)
+    return bool(is_kernels and OOPS.match(message))
+
+
+class Listener:
     """Goes through a console's log."""
 
     def __init__(self) -> None:
@@ -84,6 +99,11 @@ class _Listener:
         """Whether what looks like a beginning is a part of what is being told: an oops follows a BUG."""
         return 0 < len(self.lines) < HEAD and not self.marks_since
 
+    @property
+    def title(self) -> str:
+        """What the complaint is called that is being told."""
+        return _title([_PREFIX.sub("", line) for line in self.lines])
+
     def end(self) -> None:
         if self.lines:
             splat = _splat(self.lines, self.ran_then)
@@ -95,7 +115,7 @@ class _Listener:
 
 def splats(console: Iterable[str]) -> list[Splat]:
     """The complaints in a console's log, in order."""
-    listener = _Listener()
+    listener = Listener()
     for line in console:
         listener.line(line)
     listener.end()
@@ -105,7 +125,11 @@ def splats(console: Iterable[str]) -> list[Splat]:
 def _splat(lines: list[str], running: dict[str, str]) -> Splat:
     """The tests whose process the splat names, or all that ran when it names none of them."""
     messages = [_PREFIX.sub("", line) for line in lines]
-    title = next((message for message in messages if SPLATS.match(message) and not _CUT.match(message)), messages[0])
     processes = set(re.findall(r"(?:PID|pid|[Tt]ask)[: ] ?(?:\w+[:/])?(\d+)", "\n".join(messages)))
     named = [test for process, test in running.items() if process in processes]
-    return Splat(title, tuple(line for line in lines if line), tuple(named or running.values()))
+    return Splat(_title(messages), tuple(line for line in lines if line), tuple(named or running.values()))
+
+
+def _title(messages: list[str]) -> str:
+    """The first line that says something."""
+    return next((message for message in messages if SPLATS.match(message) and not _CUT.match(message)), messages[0])

@@ -89,13 +89,21 @@ class Replay:
         """All reports: the guest's own, and those that it couldn't make any more."""
         excused = set(self.results.crashed) if self.is_excused else set()
         found = [self.restored(data) for data in self.results.reports if data["nodeid"] not in excused]
-        if self.trouble and not self.is_excused:
-            running = [test for test in self.results.running_at_the_end if test not in self.results.crashed]
-            found += [self.lost(test) for test in running or ["the guest"]]
-        unfinished = [*self.results.running_at_the_end, *excused] if self.is_excused else []
+        running = [test for test in self.results.running_at_the_end if test not in self.results.crashed]
+        to_blame = self.to_blame(running)
+        found += [self.lost(test) for test in to_blame]
+        unfinished = [*(test for test in running if test not in to_blame), *excused]
         found += [not_run(test, self.trouble) for test in dict.fromkeys([*unfinished, *self.results.not_reached])]
         found += self.complaints(found)
         return [*found, *endings(found)]
+
+    def to_blame(self, running: list[str]) -> list[str]:
+        """Of the tests that ran when the guest was lost, those that are an error."""
+        if not self.trouble or self.is_excused:
+            return []
+        if oopsed := {test for splat in self.splats if splat.is_oops for test in splat.tests}:
+            return [test for test in running if test in oopsed]  # What ran after them can't help it.
+        return running or ["the guest"]
 
     def restored(self, data: dict[str, Any]) -> pytest.TestReport:
         data = dict(data)
@@ -131,6 +139,8 @@ def fail(report: pytest.TestReport, splat: Splat) -> pytest.TestReport:
         vars(report).pop("wasxfail", None)
     elif report.longrepr is None:
         report.longrepr = said
+    elif isinstance(report.longrepr, str) and splat.title not in report.longrepr:
+        report.longrepr = f"{said}\n\n{report.longrepr}"
     report.sections.append(("kernel log", "\n".join(splat.lines)))
     return report
 

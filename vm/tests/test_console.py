@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from vm.guest import console
-from vm.guest.console import EMULATOR_FAILED, LAST_WORDS, Console, Limits, Trouble
+from vm.guest.console import EMULATOR_FAILED, LAST_WORDS, OOPS_GRACE, Console, Limits, Trouble
 from vm.guest.marks import MARK
 
+LOGS = Path(__file__).with_name("logs")
+#: The logs in which a task is stopped in the kernel, and what that is called.
+OOPSES = {
+    "bug": "kernel BUG at mm/huge_memory.c:2170!",
+    "general-protection": "Oops: general protection fault, probably for non-canonical address 0xdead000000000122: 0000 "
+    "[#1] PREEMPT SMP NOPTI",
+    "list": "list_del corruption. next->prev should be ffff888003a1c2e8, but was dead000000000122. "
+    "(next=ffff888003a1d2e8)",
+    "oops": "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+}
 LIMITS = Limits(boot=60, silence=90, test=100, whole=900)
 
 
@@ -92,6 +103,61 @@ def test_a_task_that_hangs_ends_the_guest_once_the_kernel_has_told_of_it(guest: 
     assert trouble_after(guest, clock, LAST_WORDS) == hangs
 
 
+@pytest.mark.parametrize("name", OOPSES)
+def test_an_oops_ends_the_guest_once_all_of_it_was_heard(guest: Console, clock: Clock, name: str) -> None:
+    """The guest goes on meanwhile, and ends by itself when it can."""
+    log = (LOGS / f"{name}.log").read_text()
+    said(guest, f"{MARK} booted")
+    for line in log.splitlines(keepends=True):
+        guest.take(line.encode())
+        assert guest.trouble() is None
+    said(guest, f"{MARK} start 212 a.py::next")
+    assert trouble_after(guest, clock, OOPS_GRACE - 1, talks=True) is None
+    expected = Trouble(f"the kernel oopsed: {OOPSES[name]}")
+    assert trouble_after(guest, clock, 1, talks=True) == guest.last_trouble == expected
+    assert isinstance(guest.log, io.StringIO) and log in guest.log.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in LOGS.glob("*.log")} - {*OOPSES, "hung-task"}))
+def test_a_complaint_after_which_the_kernel_goes_on_ends_no_guest(guest: Console, clock: Clock, name: str) -> None:
+    """WARNING, UBSAN, lockdep, KASAN: whatever they tell, the task was not stopped."""
+    said(guest, f"{MARK} booted")
+    guest.take((LOGS / f"{name}.log").read_bytes())
+    assert trouble_after(guest, clock, OOPS_GRACE + 1, talks=True) is None
+    assert guest.last_trouble is None
+
+
+def test_a_panic_that_follows_an_oops_is_called_by_what_came_first(guest: Console, clock: Clock) -> None:
+    said(guest, f"{MARK} booted")
+    said(guest, "BUG: unable to handle page fault for address: ffffc90000000000", "Oops: Oops: 0002 [#1] SMP NOPTI")
+    said(guest, "Kernel panic - not syncing: Fatal exception in interrupt")
+    expected = Trouble("the kernel oopsed: BUG: unable to handle page fault for address: ffffc90000000000")
+    assert trouble_after(guest, clock, OOPS_GRACE) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "divide error: 0000 [#1] PREEMPT SMP NOPTI",  # As kernels before 6.10 say it.
+        "Internal error: Oops: 0000000096000004 [#1] PREEMPT SMP",
+        "Oops [#1]",
+    ],
+)
+def test_an_oops_that_nothing_precedes_is_one_too(guest: Console, clock: Clock, line: str) -> None:
+    said(guest, f"{MARK} booted", line)
+    assert trouble_after(guest, clock, OOPS_GRACE) == Trouble(f"the kernel oopsed: {line}")
+
+
+def test_an_oops_at_boot_leaves_a_guest_that_may_still_be_asked(guest: Console, clock: Clock) -> None:
+    guest.take((LOGS / "oops.log").read_bytes())
+    assert trouble_after(guest, clock, OOPS_GRACE + 1) is None
+
+
+def test_an_oops_that_somebody_else_speaks_of_is_none(guest: Console, clock: Clock) -> None:
+    guest.take(f"[ 1.0] {MARK} booted\n[ 2.0] {MARK} start 7 a.py::b[Oops: 0000 [#1]]\nOops: 0000 [#1]\n".encode())
+    assert trouble_after(guest, clock, OOPS_GRACE + 1) is None
+
+
 def test_kvm_that_stands_still_is_told_at_once(guest: Console) -> None:
     said(guest, "KVM internal error. Suberror: 1")
     found = guest.trouble()
@@ -109,6 +175,9 @@ def test_a_breakpoint_later_or_on_hardware_is_the_kernels(guest: Console, clock:
     for console_of in (guest, on_hardware):
         said(console_of, "Oops: int3: 0000 [#1] PREEMPT SMP NOPTI")
         assert console_of.trouble() is None
+    clock.now += OOPS_GRACE
+    assert guest.trouble() == Trouble("the kernel oopsed: Oops: int3: 0000 [#1] PREEMPT SMP NOPTI")
+    assert on_hardware.trouble() is None  # Not booted yet.
 
 
 def test_a_mark_that_comes_in_pieces_is_heard(guest: Console) -> None:

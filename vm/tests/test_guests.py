@@ -141,6 +141,17 @@ def test_a_guest_that_panics_in_a_test_still_gives_a_report(kernel: Path, tmp_pa
         assert shown in report
 
 
+def test_a_guest_that_oopses_in_a_test_is_ended_soon(kernel: Path, tmp_path: Path) -> None:
+    with run_of(tmp_path, kernel, *PATIENT, pytest=["-n", "1", f"{GUEST}/oopses.py"]) as run:
+        assert run.ended() == DOES_NOT, run.said
+        assert run.left_behind() == []
+    skipped = dict.fromkeys(["test_stands_still", "test_after"], "skipped")
+    assert run.outcomes() == {"test_before": "", "test_oops": "error", **skipped}
+    report = run.shared.html.read_text()
+    for shown in ("nowhere+0x12", "not run: the kernel oopsed: BUG: kernel NULL pointer dereference"):
+        assert shown in report
+
+
 def test_a_guest_that_hangs_in_a_test_is_ended(kernel: Path, tmp_path: Path) -> None:
     with run_of(tmp_path, kernel, *PATIENT, "--test-limit=30", pytest=["-n", "0", f"{GUEST}/hangs.py"]) as run:
         assert run.ended() == DOES_NOT, run.said

@@ -28,6 +28,16 @@ WARNING = (
 )
 
 
+OOPS = (
+    "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+    "Oops: Oops: 0000 [#1] PREEMPT SMP NOPTI",
+    "CPU: 1 UID: 0 PID: 7 Comm: python Not tainted 6.99.1-test #1",
+    "RIP: 0010:pagemap_scan_backout_range+0x12/0x60",
+    "---[ end trace 0000000000000000 ]---",
+)
+OOPSED = Trouble(f"the kernel oopsed: {OOPS[0]}")
+
+
 def begins(test: str, process: int = 7) -> str:
     return f"> start {process} {FILE}::{test}"
 
@@ -112,6 +122,47 @@ def test_a_panic_makes_the_running_test_an_error_and_the_rest_not_run(tmp_path: 
     assert "sysrq: Trigger a crash" in shown_of(shared, "test_a.py::two")
     assert "not run: the kernel panicked: sysrq triggered crash" in shown_of(shared, "test_a.py::three")
     assert kept(shared) == verdict
+
+
+@pytest.mark.parametrize("worker", ["died", "stands-still"])
+def test_an_oops_makes_its_test_an_error_and_the_rest_not_run(tmp_path: Path, worker: str) -> None:
+    """What else ran when the guest was ended, and what was begun in its grace, can't help it."""
+    console = [begins("one"), ends(), begins("two"), begins("three", 8), *OOPS, begins("four", 9)]
+    reports = [*reports_of("one"), *(crash_of("two") if worker == "died" else [])]
+    plan = ["one", "two", "three", "four", "five"]
+    shared = handwritten.write(tmp_path, plan, reports, console, finished=False)
+    verdict = verdict_of(shared, OOPSED)
+    assert verdict.status == DOES_NOT
+    assert "does not conform; kernel 6.99.1-test x86_64; 1 passed, 1 failed, 0 xfailed, 3 skipped" in verdict.line
+    skipped = dict.fromkeys(["three", "four", "five"], "skipped")
+    assert outcomes(shared) == {"one": "", "two": "error", **skipped}
+    assert OOPS[0] in shared.junit.read_text()
+    assert "pagemap_scan_backout_range" in shown_of(shared, "test_a.py::two")
+    assert f"not run: {OOPSED.says}" in shown_of(shared, "test_a.py::four")
+    assert kept(shared) == verdict
+
+
+def test_an_oops_that_names_no_test_makes_those_errors_that_ran_then(tmp_path: Path) -> None:
+    oops = [line.replace("PID: 7", "PID: 41") for line in OOPS]
+    console = [begins("one"), begins("two", 8), *oops, begins("three", 9)]
+    shared = handwritten.write(tmp_path, ["one", "two", "three"], [], console, finished=False)
+    assert verdict_of(shared, OOPSED).status == DOES_NOT
+    assert outcomes(shared) == {"one": "error", "two": "error", "three": "skipped"}
+
+
+def test_an_oops_between_tests_is_an_error_of_its_own(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), [begins("one"), ends(), *OOPS])
+    assert verdict_of(shared, OOPSED).status == DOES_NOT
+    assert outcomes(shared)["one"] == ""
+    assert outcomes(shared)["two"] == "skipped"
+    assert "pagemap_scan_backout_range" in shown_of(shared, "kernel log")
+
+
+def test_results_that_were_whole_before_an_oops_ended_the_guest_stay_so(tmp_path: Path) -> None:
+    console = [begins("one"), *OOPS, ends(), begins("two"), ends()]
+    shared = handwritten.write(tmp_path, ["one", "two"], [*reports_of("one"), *reports_of("two")], console, status=0)
+    assert verdict_of(shared, OOPSED).status == DOES_NOT
+    assert outcomes(shared) == {"one": "failure", "two": ""}
 
 
 def test_two_tests_that_ran_when_the_guest_was_lost_are_errors(tmp_path: Path) -> None:
