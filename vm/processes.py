@@ -6,16 +6,32 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from vm import CannotRun
+
 
 def search_path() -> str:
     """PATH with the programs of this Python's environment first, and those of the administrator's directories."""
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def carried_out(
+    command: Sequence[str | Path], limit: float, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command, done, in English, with more in its environment. Raises CannotRun past the limit of seconds."""
+    environment = {**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(environment or {})}
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=limit, cwd=cwd, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        words = " ".join([Path(command[0]).name, *map(str, command[1:3])])
+        raise CannotRun(f"{words} isn't done after {limit:.0f} s") from None
 
 
 @contextmanager

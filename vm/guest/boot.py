@@ -18,7 +18,7 @@ from vm.guest.console import Console, Limits, Trouble
 from vm.guest.marks import MARK
 from vm.guest.shared_directory import Shared
 from vm.kernels.kernel import Kernel
-from vm.processes import processes_of, search_path
+from vm.processes import carried_out, processes_of, search_path
 
 SCRATCH_SIZE = 1 << 30
 #: In the guest, these are udev's only rules: virtme-ng mounts them before udev has started, or at worst with the first
@@ -98,8 +98,7 @@ def new_scratch_disk(directory: Path) -> Path:
     disk = directory / "scratch.img"
     with disk.open("wb") as image:
         image.truncate(SCRATCH_SIZE)
-    environment = {**os.environ, "PATH": search_path()}
-    done = subprocess.run(["mkfs.ext4", "-q", "-F", disk], capture_output=True, text=True, env=environment, timeout=300)
+    done = carried_out(["mkfs.ext4", "-q", "-F", disk], limit=300)
     if done.returncode:
         raise CannotRun(f"there is no room for a scratch disk in {directory}: {done.stderr.strip()[-300:]}")
     return disk

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vm import CannotRun
 from vm.guest.boot import Ending, Setup, follow
 from vm.guest.console import Console
 from vm.guest.shared_directory import Shared
 from vm.kernels.kernel import Kernel
-from vm.processes import processes_of, search_path
+from vm.processes import carried_out, processes_of
 
 #: With this line the program begins.
 _BEGINS = "KTAP version 1"
@@ -31,14 +31,15 @@ class ProgramConsole(Console):
 
 
 def new_initramfs(program: Path, work: Path) -> Path:
-    """A compressed archive with the program as init, and nothing else."""
+    """A compressed archive with the program as init, and nothing else. Raises CannotRun without room for it."""
     root = work / "root"
     (root / "dev").mkdir(parents=True)
     shutil.copy(program, root / "init")
     archive = work / "initramfs"
     pack = f"find . | busybox cpio -o -H newc | gzip -1 >{shlex.quote(str(archive))}"
-    environment = {**os.environ, "PATH": search_path()}
-    subprocess.run(["sh", "-c", pack], cwd=root, env=environment, check=True, capture_output=True, timeout=60)
+    done = carried_out(["sh", "-c", pack], limit=60, cwd=root)
+    if done.returncode:
+        raise CannotRun(f"there is no room for an initramfs in {work}: {done.stderr.strip()[-300:]}")
     return archive
 
 

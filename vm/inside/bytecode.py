@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from itertools import chain
 from pathlib import Path
@@ -23,9 +22,7 @@ def compiled_for_guest() -> Path:
     stamp = directory / f"{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:16]}.made"
     state = _state()
     if not stamp.exists() or stamp.read_text() != state:
-        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(directory)}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        collect(environment=environment)
+        collect(environment={"PYTHONPYCACHEPREFIX": str(directory), "PYTHONDONTWRITEBYTECODE": ""})
         stamp.write_text(state)
     return directory
 

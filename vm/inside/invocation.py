@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 
 from vm import CHECKOUT, CannotRun
+from vm.processes import carried_out
 
 #: Plugins that nobody has asked for take a second to import in the guest.
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -21,15 +20,9 @@ def pytest_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "pytest", *_OPTIONS, *(f"-p{plugin}" for plugin in _PLUGINS), *arguments]
 
 
-def collect(*arguments: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Has pytest collect the suites, with further arguments. Raises CannotRun when it can't."""
-    done = subprocess.run(
-        pytest_command("--collect-only", *arguments, "suites"),
-        cwd=CHECKOUT,
-        env={**environment, **ENVIRONMENT},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def collect(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """Has pytest collect the suites, with further arguments and environment. Raises CannotRun when it can't."""
+    command = pytest_command("--collect-only", *arguments, "suites")
+    done = carried_out(command, limit=300, cwd=CHECKOUT, environment={**(environment or {}), **ENVIRONMENT})
     if done.returncode:
         raise CannotRun(f"the suites can't be collected: {(done.stdout + done.stderr).strip()[-300:]}")

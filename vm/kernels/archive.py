@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 from pathlib import Path
 
 from vm import CannotRun, cache
 from vm.kernels.kernel import Kernel, from_image
-from vm.processes import search_path
+from vm.processes import carried_out
 
 #: Seconds for one command of apt's, or for unpacking one package.
 COMMAND_LIMIT = 900
@@ -34,20 +33,9 @@ _UNREACHABLE = re.compile(
 _DAMAGED = re.compile(r"Undetermined Error|unexpected size|Hash Sum mismatch")
 
 
-def carried_out(
-    command: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """A command, done, in English. Raises CannotRun when it isn't done in time."""
-    environment = {**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(environment or {})}
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT, cwd=cwd, env=environment)
-    except subprocess.TimeoutExpired:
-        raise CannotRun(f"{' '.join(command[:2])} isn't done after {COMMAND_LIMIT} s") from None
-
-
 def succeeded(command: Sequence[str]) -> None:
     """Raises CannotRun when a command fails, with the last thing that it said."""
-    done = carried_out(command)
+    done = carried_out(command, COMMAND_LIMIT)
     if done.returncode:
         said = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
         raise CannotRun(f"{' '.join(command[:2])} failed: {said}")
@@ -114,7 +102,7 @@ class Archive:
 
     def apt(self, *command: str, cwd: Path | None = None) -> str:
         """What a command of apt's prints. Raises CannotRun with the reason in a sentence."""
-        done = carried_out(command, cwd, {"APT_CONFIG": str(self.directory / "apt.conf")})
+        done = carried_out(command, COMMAND_LIMIT, cwd, {"APT_CONFIG": str(self.directory / "apt.conf")})
         if done.returncode == 0:
             return done.stdout
         said = reason_of_apt(done.stdout + done.stderr)

@@ -11,19 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vm import CHECKOUT
+from vm import CHECKOUT, CannotRun
 from vm.kernels.table import Row
 from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, directory_of, verdict_of
 
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+#: As QEMU reads a size of memory.
+_UNITS = {"K": 1 << 10, "": 1 << 20, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: QEMU's own memory, and what the emulated guest's page tables and caches cost the host, in bytes.
 OVERHEAD = 512 << 20
 
 
 def jobs_for(cpus: int, memory: str) -> int:
-    """How many guests of this size the machine can hold at once, at least one."""
-    number, unit = memory[:-1], memory[-1].upper()
-    needed = int(number) * _UNITS[unit] + OVERHEAD if unit in _UNITS else int(memory) << 20
+    """How many guests of this size the machine can hold at once, at least one. Raises CannotRun."""
+    if not (given := re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", memory.upper())):
+        raise CannotRun(f"--memory={memory}: give a number of MiB, or one with K, M, G or T")
+    needed = int(float(given[1]) * _UNITS[given[2]]) + OVERHEAD
     available = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
     in_memory = int(available[1]) * 1024 // needed if available else 1
     return max(1, min(in_memory, len(os.sched_getaffinity(0)) // cpus))

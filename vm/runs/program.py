@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from vm.guest import initramfs
 from vm.guest.boot import Ending, Setup
 from vm.guest.shared_directory import Shared
 from vm.kernels.kernel import Kernel
+from vm.processes import carried_out
 from vm.results import ktap
 from vm.results.judgement import judged
 from vm.results.verdict import Verdict
@@ -39,7 +39,7 @@ def written(work: Path) -> Path:
     """The program's source, printed by the suite. Raises CannotRun."""
     source = work / "pagemap_scan.c"
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--stub", "faithful", f"--write-suite={source}"]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=600)
+    done = carried_out(command, limit=600, cwd=CHECKOUT)
     if done.returncode or not source.exists():
         raise CannotRun(f"the C program of the suite can't be written: {done.stdout.strip()[-300:]}")
     return source
@@ -51,9 +51,7 @@ def compiled(source: Path) -> Path:
     for compiler in COMPILERS:
         if shutil.which(compiler[0]):
             program = source.with_suffix("")
-            done = subprocess.run(
-                [*compiler, *FLAGS, "-o", program, source], capture_output=True, text=True, timeout=300
-            )
+            done = carried_out([*compiler, *FLAGS, "-o", program, source], limit=300)
             if done.returncode == 0:
                 return program
             said = done.stderr.strip()[-300:]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from vm import CannotRun
 from vm.__main__ import main
-from vm.processes import search_path
+from vm.processes import carried_out, search_path
 from vm.results.verdict import NOT_ASKED
 from vm.tests.images import write_image
 
@@ -54,6 +55,17 @@ def test_results_that_cannot_be_written_are_said_before_the_boot(
     image = write_image(tmp_path / "vmlinuz", "6.99.1-test")
     assert main(["run", str(image), "--accel=tcg", f"--results={directory}"]) == NOT_ASKED
     assert said(capsys).startswith(f"pagemap-scan: not tested: the results directory {directory} can't be written: ")
+
+
+@pytest.mark.parametrize("memory", ["many", "", "4X"])
+def test_a_matrix_in_memory_of_no_size_is_said(memory: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["matrix", f"--memory={memory}", f"--results={tmp_path}"]) == NOT_ASKED
+    assert said(capsys).startswith(f"pagemap-scan: not tested: --memory={memory}: give a number of MiB, or one with K")
+
+
+def test_a_program_that_is_not_done_in_time_is_said() -> None:
+    with pytest.raises(CannotRun, match=r"^sleep 60 isn't done after 0 s$"):
+        carried_out(["sleep", "60"], limit=0.1)
 
 
 def test_a_file_that_is_no_kernel_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
