@@ -8,7 +8,8 @@ pytest_plugins = [
     "helpers.plugins.clauses",
     "helpers.plugins.errata",
     "helpers.plugins.verdict",
-    "helpers.plugins.programs",
+    "helpers.plugins.reproducers",
+    "helpers.plugins.recorder",
     "helpers.plugins.report",
 ]
 

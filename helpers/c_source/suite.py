@@ -7,37 +7,25 @@ of pytest is a group, its tests are the subtests.
 from __future__ import annotations
 
 import itertools
-import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from helpers.kinds import BY_NAME, KINDS
+from helpers.c_source.abbreviations import shortened
+from helpers.c_source.group import Group, stems
+from helpers.c_source.kinds import identifier, table
+from helpers.c_source.lines import block, wrapped
+from helpers.c_source.parts import COMPILE, parts, runtime
+from helpers.c_source.printer import Printer
+from helpers.c_source.record import Record
+from helpers.c_source.term import Parameters, Term, generalised
+from helpers.c_source.values import regions
 from helpers.model import Facts
 from helpers.operations import Region
-from helpers.program.group import SETS, Group, identifier, stems
-from helpers.program.printer import BACKINGS, COMPILE, Printer, block, categories, pagemap_bits, parts, runtime, wrapped
-from helpers.program.record import Preparation, Record
-from helpers.program.term import Parameters, Term, generalised
 from helpers.steps import Step
 
-_SHORT = {
-    "A": "PAGE_IS_WPALLOWED",
-    "W": "PAGE_IS_WRITTEN",
-    "F": "PAGE_IS_FILE",
-    "P": "PAGE_IS_PRESENT",
-    "S": "PAGE_IS_SWAPPED",
-    "Z": "PAGE_IS_PFNZERO",
-    "H": "PAGE_IS_HUGE",
-    "D": "PAGE_IS_SOFT_DIRTY",
-    "G": "PAGE_IS_GUARD",
-    "X": "PAGE_IS_ACCESSED",
-    "WP": "PM_SCAN_WP_MATCHING",
-    "CHECK": "PM_SCAN_CHECK_WPASYNC",
-}
 #: What the memory for the masks depends on.
 _CASES = ("swap", "guards", "empties")
-_STEPS = {"read": "READ", "write": "WRITE", "mprotect none": "PROTECT_NONE", "guard": "MADV_GUARD_INSTALL"}
 
 
 @dataclass(frozen=True)
@@ -61,15 +49,9 @@ class Mosaic:
     runs: Sequence[Region]
 
 
-def _shortened(statement: str) -> str:
-    for short, name in _SHORT.items():
-        statement = re.sub(rf"\b{name}\b", short, statement)
-    return re.sub(r"REGIONS\(R\(0, END, ([^()]*)\)\)", r"WHOLE(\1)", statement)
-
-
 def _function(name: str, parameters: str, statements: Iterable[Term]) -> str:
     head = wrapped(f"static void {name}({parameters})", 0)
-    return f"{head}\n{{\n{block(statements, _shortened)}\n}}"
+    return f"{head}\n{{\n{block(statements, shortened)}\n}}"
 
 
 def _escaped(text: str) -> str:
@@ -97,7 +79,7 @@ class Suite:
             textwrap.fill(line, 110, initial_indent=" *   ", subsequent_indent=" *     ") for line in left_out
         )
         everything = [*records, *(issue.probe for issue in issues)]
-        tests = "\n" + "\n\n".join(
+        tests = "\n\n".join(
             [
                 self.mosaic(),
                 "/* Defects of kernels that are known, each with a short program that finds it out. */",
@@ -120,7 +102,7 @@ class Suite:
  * Made by the conformance suite (make pagemap_scan.c); not in it:
 {omitted}
  */
-{runtime(names_of_parts, self.facts, tests, _kinds(everything))}"""
+{runtime(names_of_parts, self.facts, tests, table(everything))}"""
 
     def issue(self, issue: Issue) -> str:
         """A known defect, with its probe."""
@@ -143,7 +125,7 @@ class Suite:
 
     def laid(self, mosaic: Mosaic) -> Term:
         statements = [self.printer.statement(step) for step in mosaic.steps]
-        runs = tuple(region for run in mosaic.runs for region in self.printer.regions((run,)).children)
+        runs = tuple(region for run in mosaic.runs for region in regions((run,)).children)
         return Term("", (*statements, Term("set_mosaic(", (Term("REGIONS(", runs, ")"),), ");")))
 
 
@@ -154,54 +136,6 @@ def _choice(values: Sequence[str], names: Sequence[str]) -> str:
     half, rest = len(values) // 2, names[1:]
     yes, no = _choice(values[:half], rest), _choice(values[half:], rest)
     return yes if yes == no else f"{names[0]} ? {yes} : {no}"
-
-
-def _kinds(records: Iterable[Record]) -> str:
-    """The table of the kinds of memory, and the names of kinds and of sets of them."""
-    found: dict[str, set[Preparation]] = {}
-    for record in records:
-        for prepared in record.prepared:
-            found.setdefault(prepared.kind.name, set()).add(Preparation.of(prepared, record.steps))
-    rows = []
-    for name in (kind.name for kind in KINDS if kind.name in found):
-        kind, [told] = BY_NAME[name], found[name]
-        steps = ", ".join(_STEPS.get(step, f"MADV_{step.upper()}") for step in kind.populate) or "0"
-        sharing = "MAP_SHARED" if kind.shared else "MAP_PRIVATE"
-        rows.append(
-            f'{{ "{name}", {told.pages}, {BACKINGS[kind.backing]}, {sharing}, {{ {steps} }}, '
-            f"{_shortened(categories(told.categories))}, {pagemap_bits(told.state)}, {told.huge or -1} }},"
-        )
-    names = [f"{identifier(kind.name)} = 1 << {number}" for number, kind in enumerate(KINDS)]
-    sets = [f"{name} = {_members_of(name)}" for name in SETS]
-    enumerators = "\n".join(wrapped(f"{one},") for one in (", ".join(names), *sets))
-    table = "\n".join(map(wrapped, rows))
-    return f"""\
-{_abbreviations()}
-
-/* Sets of kinds of memory, a bit for each. */
-enum {{
-{enumerators}
-}};
-
-static const struct kind kinds[] = {{
-{table}
-}};
-"""
-
-
-def _members_of(name: str) -> str:
-    if name == "EVERY_KIND":
-        return f"(1 << {len(KINDS)}) - 1"
-    members, without = (
-        " | ".join(identifier(kind.name) for kind in KINDS if (kind.name in SETS[name]) == inside)
-        for inside in (True, False)
-    )
-    return min(members, f"EVERY_KIND & ~({without})", key=len)
-
-
-def _abbreviations() -> str:
-    lines = [f"#define {short} {name}" for short, name in _SHORT.items()]
-    return "\n".join([*lines, "#define WHOLE(categories) REGIONS(R(0, END, categories))"])
 
 
 def _group(group: Group) -> str:

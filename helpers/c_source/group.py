@@ -7,63 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from helpers.kinds import KINDS, Kind
-from helpers.operations import Backing
-from helpers.program.printer import Printer
-from helpers.program.record import Record
-from helpers.program.term import Parameters, Term, as_loops, expression, generalised
+from helpers.c_source.kinds import identifier, union
+from helpers.c_source.loops import as_loops
+from helpers.c_source.printer import Printer
+from helpers.c_source.record import Record
+from helpers.c_source.term import Parameters, Term, expression, generalised
 
-
-def _is_of_a_file(kind: Kind) -> bool:
-    """Whether what is mapped are pages of a file, be it one without a name."""
-    only_read = kind.backing.has_file and not kind.backing.is_hugetlb and kind.populate == ("read",)
-    return only_read or (kind.shared and kind.is_populated)
-
-
-#: Kinds that have something in common, by the name of their set in C.
-SETS = {
-    "EVERY_KIND": {kind.name for kind in KINDS},
-    "POPULATED": {kind.name for kind in KINDS if kind.is_populated},
-    "ACCESSIBLE": {kind.name for kind in KINDS if kind.is_accessible},
-    "WRITTEN_PAGES": {kind.name for kind in KINDS if not kind.is_huge and kind.populate[-1:] == ("write",)},
-    "FILE_PAGES": {kind.name for kind in KINDS if _is_of_a_file(kind)},
-    "EMPTY_SHARED": {kind.name for kind in KINDS if kind.shared and not kind.is_populated},
-    "SHARED_FILE": {f"{name}-shared" for name in ("memfd", "tmpfs", "file")},
-    "PRIVATE_FILE": {f"{name}-private" for name in ("memfd", "tmpfs", "file")},
-    "COPIED_FILE": {f"{name}-private-copied" for name in ("memfd", "tmpfs", "file")},
-    "ON_A_DISK": {kind.name for kind in KINDS if kind.backing is Backing.FILE},
-    "ANY_THP": {kind.name for kind in KINDS if kind.is_huge and not kind.backing.is_hugetlb},
-    "ANY_HUGETLB": {kind.name for kind in KINDS if kind.backing.is_hugetlb},
-}
 #: Words with which no name ends.
 _SMALL_WORDS = {
     *("a", "an", "and", "after", "as", "at", "be", "before", "by", "do", "does", "have", "in", "is", "its", "it"),
     *("may", "nor", "no", "not", "of", "on", "only", "or", "that", "the", "to"),
 }
-
-
-def identifier(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _members(kinds: set[str]) -> list[str]:
-    """Names of sets and of kinds that make up these kinds."""
-    found = []
-    for name, members in sorted(SETS.items(), key=lambda item: -len(item[1])):
-        if len(members) > 1 and members <= kinds:
-            found.append(name)
-            kinds = kinds - members
-    return found + [identifier(kind.name) for kind in KINDS if kind.name in kinds]
-
-
-def union(kinds: set[str]) -> str:
-    """A set of kinds as an expression in C, as short as can be."""
-    told = [" | ".join(_members(kinds)) or "NO_KIND"]
-    for name in ("EVERY_KIND", "POPULATED", "ACCESSIBLE"):
-        if kinds < SETS[name]:
-            without = _members(SETS[name] - kinds)
-            told.append(f"{name} & ~{without[0]}" if len(without) == 1 else f"{name} & ~({' | '.join(without)})")
-    return min(told, key=len)
 
 
 @dataclass(frozen=True)

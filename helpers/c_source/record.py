@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from helpers.c_source.loops import as_loops
+from helpers.c_source.printer import Printer, goes_on, tracking_of
+from helpers.c_source.term import Term, expression
+from helpers.c_source.values import categories
 from helpers.interface.uapi import Category
 from helpers.kinds import Kind
 from helpers.model import Facts, Model, Unspecified
 from helpers.operations import Map, ReadPagemap, ReadUsage, Register, Tracking
-from helpers.program.printer import Printer, categories, goes_on, tracking_of
-from helpers.program.term import Term, as_loops, expression
 from helpers.steps import STATE, Prepared, Step
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.c_source.parts import DIRECTORY, FILES, parts
 from helpers.host import find_sizes
 from helpers.interface.native import MACHINE
 from helpers.machine import Machine
@@ -101,6 +102,14 @@ def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path
     assert max(len(line.expandtabs()) for line in lines) <= 120
 
 
+def test_a_part_needs_only_parts_before_it() -> None:
+    assert sorted(path.stem for path in DIRECTORY.glob("*.c")) == sorted(FILES)
+    before: set[str] = set()
+    for name, (needs, _) in parts().items():
+        assert set(needs) <= before, name
+        before.add(name)
+
+
 def test_the_program_of_a_test_has_only_what_it_uses(tmp_path: Path) -> None:
     assert pytest_run("--stub", "faithful", "-k", "empty_range", f"--write-c={tmp_path}").returncode == 0
     [source] = tmp_path.glob("*.c")
@@ -176,19 +185,19 @@ def test_every_broken_stub_is_tried_under_a_program() -> None:
 #: Finds, for each stub, a test whose answers it alters, and prints that test with the stub's answers in the place of
 #: the contract's: what a program says of this kernel then is what it would say of a broken one.
 PRINT_BROKEN = """
-import json, sys
+import sys
 from dataclasses import replace
 from pathlib import Path
 import pytest
+from helpers.c_source.reproducer import reproducer
 from helpers.lab import states_of
 from helpers.model import Unspecified
 from helpers.operations import ReadPagemap, Scan
-from helpers.plugins import programs
-from helpers.program.printer import program
+from helpers.plugins import recorder
 from helpers.stubs import STUBS
 
 recorded = []
-programs.Recorder.write = lambda self, config, path: recorded.extend(self.records)
+recorder.Recorder.write = lambda self, config, path: recorded.extend(self.records)
 pytest.main(["-q", "-n", "0", "--stub", "faithful", "--write-suite=unused", "suites", "-k", "not small_scope"])
 records = [record for record in recorded if record.steps and "swap" not in record.parameters]
 records.sort(key=lambda record: record.issue != "")  # A defect that is known may be what the program says.
@@ -207,7 +216,7 @@ def altered(stub, record):
         steps.append(replace(step, expected=answer))
         if answer != step.expected:
             asks = not step.is_precondition and isinstance(step.operation, (Scan, ReadPagemap))
-            return program(stub, steps, record.facts, [], "a stub") if asks else None
+            return reproducer(stub, steps, record.facts, [], "a stub") if asks else None
     return None
 
 for stub in sys.argv[2:]:

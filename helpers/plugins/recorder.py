@@ -1,4 +1,4 @@
-"""A C program for each test that failed, and with --write-c for each that ran."""
+"""With --write-suite, what ran is collected, for one C program of the whole suite."""
 
 from __future__ import annotations
 
@@ -9,55 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_html import extras
 
 from helpers import masks
-from helpers.plugins.clauses import catalogue, clauses_of
+from helpers.c_source.record import Record
+from helpers.c_source.suite import Issue, Mosaic, Suite
+from helpers.c_source.term import Term, expression
 from helpers.plugins.labs import needs_of, new_lab
 from helpers.plugins.stash import HOST, LAB
-from helpers.plugins.verdict import SUBJECT
-from helpers.program.printer import program
-from helpers.program.record import Record
-from helpers.program.suite import Issue, Mosaic, Suite
-from helpers.program.term import Term, expression
 
 RECORDER = pytest.StashKey["Recorder"]()
-
-
-def file_name(nodeid: str) -> str:
-    """A name for a test's program: that of the test, in characters that every file system takes."""
-    return re.sub(r"[^\w.=+-]+", "-", nodeid.rsplit("/", 1)[-1].replace(".py::", "-")).strip("-") + ".c"
-
-
-def write_program(item: pytest.Item, directory: Path) -> Path | None:
-    """Writes the program of a test that ran; None when it asked more than operations in a lab do."""
-    lab = item.stash.get(LAB, None)
-    if lab is None or not lab.steps or item.get_closest_marker("kernel_only"):
-        return None
-    told = [f"{catalogue()[clause]['says']} ({catalogue()[clause]['where']})" for clause in clauses_of(item)]
-    name = item.nodeid.rsplit("/", 1)[-1]
-    text = program(name, lab.steps, item.config.stash[HOST].facts, told, item.config.stash[SUBJECT].kernel)
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / file_name(item.nodeid)
-    path.write_text(text)
-    return path
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    report = yield
-    if (recorder := item.config.stash.get(RECORDER, None)) and (call.when == "call" or report.skipped):
-        recorder.add(item, report)
-    if call.when != "call":
-        return report
-    failures = item.config.rootpath / item.config.getoption("failures")
-    if report.failed and (path := write_program(item, failures)):
-        shown = path.relative_to(failures.parent)  # The report lies beside the directory.
-        report.sections.append(("C program", f"{shown}\n    cc -O2 -pthread FILE && ./a.out"))
-        report.extras = [*getattr(report, "extras", []), extras.url(str(shown), name="C program")]
-    if (directory := item.config.getoption("write_c")) and (not report.skipped or hasattr(report, "wasxfail")):
-        write_program(item, Path(directory))
-    return report
 
 
 def call_in_c(text: str) -> Term:
@@ -113,6 +73,14 @@ class Recorder:
 
     def issues(self, config: pytest.Config) -> list[Issue]:
         return []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if (recorder := item.config.stash.get(RECORDER, None)) and (call.when == "call" or report.skipped):
+        recorder.add(item, report)
+    return report
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,0 +1,22 @@
+//@ held: child_pagemap map_file userfaultfd kill_child
+/* Gives back all that a test holds. */
+static void clean_up(void)
+{
+	munmap(arena, (size_t)1 << 27); /* After that, nothing is registered with the userfaultfds any more. */
+	for (struct mapped_file *file = files; file->name; file++) {
+		close(file->fd);
+		file->name = NULL;
+	}
+	if (child > 0)
+		kill_child();
+	if (child_pagemap >= 0)
+		close(child_pagemap);
+	child = child_pagemap = -1;
+}
+
+/* What is held now, above what clean_up unmaps, stays for later tests. */
+static void set_aside(void)
+{
+	userfaultfds[SYNC] = userfaultfds[ASYNC] = -1;
+	memset(files, 0, sizeof(files));
+}

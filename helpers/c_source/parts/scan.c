@@ -1,0 +1,202 @@
+//@ scan: child_pagemap base
+struct region {
+	int64_t start, stop;
+	uint64_t categories;
+	/* The same again, `times` in all, each `stride` pages behind the one before. */
+	int64_t times, stride;
+};
+#define REGIONS(...) (struct region[]){ __VA_ARGS__, { 0, 0, 0, 0, 0 } }
+#define R(start, stop, categories) { start, stop, categories, 1, 0 }
+#define EVERY(start, stop, categories, times, stride) { start, stop, categories, times, stride }
+#define MOST_REGIONS 4096
+/* For vec_len: for all regions, for none, no vec at all; for returned: all categories that are known, none. */
+#define ROOM 0
+#define NO_ROOM UINT64_MAX
+#define NO_VEC (UINT64_MAX - 1)
+#define EVERY_CATEGORY 0
+#define NO_CATEGORY UINT64_MAX
+/* In place of a page to which walk_end points. */
+#define NOT_WRITTEN -1
+/* For the place of the argument: where it doesn't matter, and NULL. */
+#define ON_THE_STACK 0
+#define AT_NULL UINT64_MAX
+
+/* A field of the argument that is given another value. */
+struct field {
+	size_t offset;
+	uint64_t value;
+};
+#define PUT(field, value) { offsetof(struct pm_scan_arg, field), value }
+#define FIELDS(...) (struct field[]){ __VA_ARGS__, { SIZE_MAX, 0 } }
+/* The address of a byte of the arena. */
+#define ADDRESS(page, offset) ((uintptr_t)at(page) + (offset))
+
+struct scan {
+	int64_t start, stop;
+	uint64_t flags, mask, anyof, inverted, returned, max_pages, vec_len;
+	int of_child;
+	/* Instead of what these say: fields, another number of the ioctl, another place for the argument. */
+	const struct field *put;
+	unsigned long request;
+	uint64_t place, vec;
+	/* What the contract says: an errno, or the regions; where the walk ends, when not at stop. */
+	int error, stops;
+	int64_t walk_end;
+	const struct region *regions;
+};
+#define SCAN(from, to, ...) scan((struct scan){ .start = from, .stop = to, __VA_ARGS__ })
+#define STOPS_AT(page) .stops = 1, .walk_end = page
+
+static const char *const category_names[] = { "WPALLOWED", "WRITTEN", "FILE", "PRESENT", "SWAPPED", "PFNZERO", "HUGE",
+					      "SOFT_DIRTY", "GUARD", "ACCESSED" };
+
+static const char *errno_name(int number)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = { { EINVAL, "EINVAL" }, { EFAULT, "EFAULT" }, { EPERM, "EPERM" }, { ENOMEM, "ENOMEM" },
+		      { ESRCH, "ESRCH" },   { ENOTTY, "ENOTTY" }, { EINTR, "EINTR" } };
+
+	for (size_t index = 0; index < sizeof(names) / sizeof(*names); index++)
+		if (names[index].number == number)
+			return names[index].name;
+	return strerror(number);
+}
+
+static void show(const char *title, long result, uint64_t walk_end, const struct page_region *regions, size_t count)
+{
+	if (result < 0)
+		say("# %s: returns -1, errno %s; walk_end ", title, errno_name(-result));
+	else
+		say("# %s: returns %ld region%s; walk_end ", title, result, result == 1 ? "" : "s");
+	if (walk_end == UNTOUCHED)
+		say("untouched\n");
+	else
+		say("page %g\n", (double)(int64_t)(walk_end - (uintptr_t)arena) / PAGE);
+	for (size_t index = 0; index < count; index++) {
+		say("#   pages %" PRId64 "-%" PRId64,
+		    ((int64_t)regions[index].start - (int64_t)(uintptr_t)arena) / PAGE,
+		    ((int64_t)regions[index].end - (int64_t)(uintptr_t)arena) / PAGE - 1);
+		for (int bit = 0, more = 0; bit < 10; bit++)
+			if (regions[index].categories >> bit & 1)
+				say("%s%s", more++ ? "|" : " ", category_names[bit]);
+		say("\n");
+	}
+}
+
+/* The expected regions as the kernel would write them: neighbours that say the same are one. */
+static size_t expected_regions(const struct scan *scan, uint64_t returned, struct page_region *found)
+{
+	size_t count = 0;
+
+	for (const struct region *region = scan->regions; region && region->stop; region++) {
+		for (int64_t turn = 0; turn < (region->times ? region->times : 1); turn++) {
+			uint64_t soft_dirty = all_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0;
+			uint64_t categories = (region->categories | soft_dirty) & returned;
+			uint64_t start = (uintptr_t)at(region->start + turn * region->stride);
+			uint64_t stop = (uintptr_t)at(region->stop + turn * region->stride);
+
+			if (count && found[count - 1].end == start && found[count - 1].categories == categories)
+				found[count - 1].end = stop;
+			else
+				found[count++] = (struct page_region){ start, stop, categories };
+		}
+	}
+	return count;
+}
+
+/* Puts the argument where the kernel shall look for it: memory that may only be read, or none at all. */
+static void *store(uint64_t address, const struct pm_scan_arg *arg)
+{
+	void *place = (void *)(uintptr_t)address, *page = (void *)(uintptr_t)(address / PAGE * PAGE);
+
+	if (mprotect(page, PAGE, PROT_READ | PROT_WRITE) == 0) {
+		memcpy(place, arg, sizeof(*arg));
+		mprotect(page, PAGE, PROT_READ);
+	}
+	return place;
+}
+
+/* PAGEMAP_SCAN, compared with what the contract says. */
+static void scan(struct scan scan)
+{
+	static struct page_region vec[MOST_REGIONS + 1], expected[MOST_REGIONS];
+	static size_t touched = MOST_REGIONS + 1;
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = scan.flags,
+		.start = (uintptr_t)at(scan.start),
+		.end = (uintptr_t)at(scan.stop),
+		.walk_end = UNTOUCHED,
+		.vec = scan.vec_len == NO_VEC ? 0 : (uintptr_t)vec,
+		.vec_len = scan.vec_len >= NO_VEC ? 0 : scan.vec_len ? scan.vec_len : MOST_REGIONS,
+		.max_pages = scan.max_pages,
+		.category_inverted = scan.inverted,
+		.category_mask = scan.mask,
+		.category_anyof_mask = scan.anyof,
+		.return_mask = scan.returned == NO_CATEGORY ? 0 : scan.returned ? scan.returned : known & MADE_FOR,
+	};
+	uint64_t masks, walk_end = (uintptr_t)at(scan.stops ? scan.walk_end : scan.stop);
+	const struct page_region *regions = vec;
+	void *place = &arg;
+	size_t wanted, found;
+	long result, due;
+
+	if (scan.stops && scan.walk_end == NOT_WRITTEN)
+		walk_end = UNTOUCHED;
+	while (touched)
+		vec[--touched].start = UNTOUCHED;
+	for (const struct field *field = scan.put; field && field->offset != SIZE_MAX; field++)
+		memcpy((char *)&arg + field->offset, &field->value, sizeof(field->value));
+	masks = arg.category_inverted | arg.category_mask | arg.category_anyof_mask;
+	if ((masks | arg.return_mask) & (known ^ MADE_FOR))
+		end(CANNOT_ASK, "can't be asked here: the kernel knows other categories than this was made for");
+	if (masks & PAGE_IS_SOFT_DIRTY && all_soft_dirty)
+		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
+	wanted = expected_regions(&scan, arg.return_mask, expected);
+	due = scan.error ? -scan.error : (long)wanted;
+	if (scan.place == AT_NULL)
+		place = NULL;
+	else if (scan.place != ON_THE_STACK)
+		place = store(scan.place, &arg);
+	result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN, place);
+	result = result < 0 ? -errno : result;
+	while (touched <= MOST_REGIONS && vec[touched].start != UNTOUCHED)
+		touched++;
+	if (scan.vec && result > 0)
+		regions = (const struct page_region *)(uintptr_t)scan.vec;
+	found = regions == vec ? touched : (size_t)result;
+	if (result == due && arg.walk_end == walk_end && found == wanted &&
+	    !memcmp(regions, expected, found * sizeof(*regions)))
+		return;
+	say("# scan of pages %" PRId64 " to %" PRId64 ": ", scan.start, scan.stop);
+	say("the kernel differs from the contract\n");
+	show("expected", due, walk_end, expected, wanted);
+	show("observed", result, arg.walk_end, regions, found);
+	end(DIFFERS, "doesn't keep the clause");
+}
+
+//@ resume: scan
+#define PAGES(...) (int64_t[]){ __VA_ARGS__ }
+#define RESUMED(from, to, ends, ...) resume((struct scan){ .start = from, .stop = to, __VA_ARGS__ }, ends)
+
+/* Scans that go on where the one before stopped; regions of each lie before the place where it stops. */
+static void resume(struct scan whole, const int64_t *walk_ends)
+{
+	const struct region *region = whole.regions;
+	struct region told[MOST_REGIONS + 1];
+
+	for (; whole.start < whole.stop; whole.start = *walk_ends++) {
+		struct scan part = whole;
+		size_t count = 0;
+
+		while (region->stop && region->start < *walk_ends)
+			told[count++] = *region++;
+		told[count] = (struct region){ 0, 0, 0, 0, 0 };
+		part.stops = 1;
+		part.walk_end = *walk_ends;
+		part.regions = told;
+		scan(part);
+	}
+}

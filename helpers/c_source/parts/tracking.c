@@ -1,0 +1,96 @@
+//@ userfaultfd: base
+#include <sys/syscall.h>
+
+/* From linux/userfaultfd.h. */
+struct uffdio_range {
+	uint64_t start, len;
+};
+struct uffdio_api {
+	uint64_t api, features, ioctls;
+};
+struct uffdio_register {
+	struct uffdio_range range;
+	uint64_t mode, ioctls;
+};
+struct uffdio_writeprotect {
+	struct uffdio_range range;
+	uint64_t mode;
+};
+
+enum tracking { SYNC, ASYNC, ACCESS, UNTRACKED };
+static int userfaultfds[] = { -1, -1, -1 };
+
+/*
+ * A userfaultfd for write protection of all kinds of memory, with or without UFFD_FEATURE_WP_ASYNC; or, for
+ * ACCESS, one for asynchronous read-write protection.
+ */
+static int userfaultfd(enum tracking tracking)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int *fd = &userfaultfds[tracking];
+
+	if (*fd >= 0)
+		return *fd;
+	api.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED |
+		       (tracking == ASYNC ? UFFD_FEATURE_WP_ASYNC : 0);
+	if (tracking == ACCESS)
+		api.features = UFFD_FEATURE_RWP | UFFD_FEATURE_RWP_ASYNC;
+	*fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), "userfaultfd");
+	must(ioctl(*fd, UFFDIO_API, &api), "UFFDIO_API with asynchronous protection");
+	return *fd;
+}
+
+//@ track: userfaultfd
+/* UFFDIO_REGISTER in mode WP, or RWP. */
+static void track(int64_t start, int64_t stop, enum tracking tracking)
+{
+	struct uffdio_register range = {
+		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
+		.mode = tracking == ACCESS ? UFFDIO_REGISTER_MODE_RWP : UFFDIO_REGISTER_MODE_WP,
+	};
+
+	must(ioctl(userfaultfd(tracking), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+}
+
+//@ untrack: userfaultfd
+/* UFFDIO_UNREGISTER. */
+static void untrack(int64_t start, int64_t stop)
+{
+	struct uffdio_range range = { (uintptr_t)at(start), (stop - start) * PAGE };
+
+	must(ioctl(userfaultfd(ASYNC), UFFDIO_UNREGISTER, &range), "UFFDIO_UNREGISTER");
+}
+
+//@ close_userfaultfd: userfaultfd
+static void close_userfaultfd(void)
+{
+	for (int index = 0; index < 3; index++) {
+		if (userfaultfds[index] >= 0)
+			close(userfaultfds[index]);
+		userfaultfds[index] = -1;
+	}
+}
+
+//@ write_protect: userfaultfd
+/* UFFDIO_WRITEPROTECT, with or without its mode WP. */
+static void write_protect(int64_t start, int64_t stop, int protect)
+{
+	struct uffdio_writeprotect range = {
+		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
+		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	must(ioctl(userfaultfd(ASYNC), UFFDIO_WRITEPROTECT, &range), "UFFDIO_WRITEPROTECT");
+}
+
+//@ rw_protect: userfaultfd
+/* UFFDIO_RWPROTECT in mode RWP. */
+static void rw_protect(int64_t start, int64_t stop)
+{
+	struct uffdio_writeprotect range = {
+		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
+		.mode = UFFDIO_RWPROTECT_MODE_RWP,
+	};
+
+	must(ioctl(userfaultfd(ACCESS), UFFDIO_RWPROTECT, &range), "UFFDIO_RWPROTECT");
+}

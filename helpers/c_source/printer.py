@@ -1,0 +1,241 @@
+"""Operations as calls in C. The text of the functions that are called is in :mod:`helpers.c_source.parts`."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from helpers.c_source.constants import BACKINGS
+from helpers.c_source.term import Term, expression
+from helpers.c_source.values import address, bits_of, categories, number, option, page, pages, regions, runs
+from helpers.interface.uapi import PagemapBit, ScanFlag
+from helpers.steps import STATE, Step
+from helpers.model import Facts
+from helpers.operations import (
+    ROOM,
+    Advise,
+    At,
+    ClearRefs,
+    CloseUserfaultfd,
+    FileWrite,
+    Fork,
+    KernelWrite,
+    KillChild,
+    Map,
+    Move,
+    Prot,
+    Protection,
+    PunchHole,
+    Read,
+    ReadPagemap,
+    ReadUsage,
+    Register,
+    RwProtect,
+    Scan,
+    ScanResult,
+    Span,
+    Target,
+    Tracking,
+    Truncate,
+    Unmap,
+    Unregister,
+    Write,
+    WriteProtect,
+)
+
+_PROTS = {Prot.NONE: "PROT_NONE", Prot.READ: "PROT_READ", Prot.WRITE: "PROT_READ | PROT_WRITE"}
+_TRACKINGS = {told: "UNTRACKED" if told is Tracking.NONE else told.name for told in Tracking}
+
+
+def tracking_of(told: Tracking) -> Term:
+    return expression(_TRACKINGS[told], "enum tracking", "tracking")
+
+
+def goes_on(one: Step, other: Step) -> bool:
+    """Whether a scan is the same as another from where that one's walk ended."""
+    first, second = one.operation, other.operation
+    return (
+        isinstance(first, Scan)
+        and isinstance(second, Scan)
+        and replace(first, span=second.span) == second
+        and (one.expected.walk_end, first.span.end) == second.span
+        and bool(one.expected.regions and other.expected.regions)
+    )
+
+
+class Printer(Target):
+    """Each operation as a call in C. What an asking operation has to answer is in ``step``."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.parts: set[str] = set()
+        #: Until soft-dirty bits are cleared, every page has one where there are any: the program adds it.
+        self.tells_soft_dirty = False
+        self.step = Step(Read(Span(0, 0)), None, None, None)
+
+    def close(self) -> None:
+        self.parts.clear()
+
+    def statement(self, step: Step) -> Term:
+        """The call for an operation that ran."""
+        self.step = step
+        told: Term = step.operation.run(self)
+        return told
+
+    def call(self, part: str, *arguments: Term) -> Any:
+        """A call of the function that a part is named after."""
+        self.parts.add(part)
+        return Term(f"{part}(", arguments, ");")
+
+    # Operations that answer nothing. Their type says None, since a target carries them out; this one prints them.
+
+    def map(self, op: Map) -> Any:
+        told = (
+            *pages(op.span),
+            expression(BACKINGS[op.backing], "int", "backing"),
+            expression("MAP_SHARED" if op.shared else "MAP_PRIVATE", "int", "sharing"),
+            expression(_PROTS[op.prot], "int", "prot"),
+        )
+        if op.backing.has_file:
+            return self.call("map_file", *told, self.file(op.file), page(op.file_page, "file_page"))
+        return self.call("map", *told)
+
+    def file(self, name: str) -> Term:
+        return expression(f'"{name}"', "const char *", "file")
+
+    def unmap(self, op: Unmap) -> Any:
+        return self.call("unmap", *pages(op.span))
+
+    def move(self, op: Move) -> Any:
+        return self.call("move", *pages(op.span), page(op.to, "to"))
+
+    def mprotect(self, op: Protection) -> Any:
+        return self.call("set_protection", *pages(op.span), expression(_PROTS[op.prot], "int", "prot"))
+
+    def advise(self, op: Advise) -> Any:
+        return self.call("advise", *pages(op.span), expression(f"MADV_{op.advice.name}", "int", "advice"))
+
+    def register(self, op: Register) -> Any:
+        return self.call("track", *pages(op.span), tracking_of(op.tracking))
+
+    def unregister(self, op: Unregister) -> Any:
+        return self.call("untrack", *pages(op.span))
+
+    def close_userfaultfd(self, op: CloseUserfaultfd) -> Any:
+        return self.call("close_userfaultfd")
+
+    def write_protect(self, op: WriteProtect) -> Any:
+        return self.call("write_protect", *pages(op.span), expression(int(op.protect), "int", "protect"))
+
+    def rw_protect(self, op: RwProtect) -> Any:
+        return self.call("rw_protect", *pages(op.span))
+
+    def read(self, op: Read) -> Any:
+        return self.call("read_pages", *pages(op.span))
+
+    def write(self, op: Write) -> Any:
+        return self.call("write_pages", *pages(op.span))
+
+    def kernel_write(self, op: KernelWrite) -> Any:
+        return self.call("kernel_writes", *pages(op.span))
+
+    def file_write(self, op: FileWrite) -> Any:
+        return self.call("write_file", self.file(op.file), *pages(op.span))
+
+    def punch_hole(self, op: PunchHole) -> Any:
+        return self.call("punch_hole", self.file(op.file), *pages(op.span))
+
+    def truncate(self, op: Truncate) -> Any:
+        return self.call("truncate_file", self.file(op.file), *pages(op.span))
+
+    def clear_refs(self, op: ClearRefs) -> Any:
+        self.tells_soft_dirty = True
+        return self.call("clear_refs")
+
+    def fork(self, op: Fork) -> Any:
+        return self.call("fork_child")
+
+    def kill_child(self, op: KillChild) -> Any:
+        return self.call("kill_child")
+
+    # Operations that ask.
+
+    def read_pagemap(self, op: ReadPagemap) -> Any:
+        bits = int(STATE) if self.step.is_precondition else sum(PagemapBit)
+        shown = bits if self.tells_soft_dirty else bits & ~PagemapBit.SOFT_DIRTY
+        told = [entry & shown for entry in self.step.expected]
+        return self.call(
+            "expect_entries",
+            *pages(op.span),
+            Term("STATE" if self.step.is_precondition else "EVERY_BIT"),
+            Term("CANNOT_ASK" if self.step.is_precondition else "DIFFERS"),
+            runs(told),
+        )
+
+    def read_usage(self, op: ReadUsage) -> Any:
+        return self.call("expect_huge", *pages(op.span), expression(self.step.expected.huge, "long", "huge"))
+
+    def scan(self, op: Scan) -> Any:
+        expected: ScanResult = self.step.expected
+        start, stop = pages(op.span)
+        walk_end = Term("NOT_WRITTEN") if expected.walk_end is None else page(int(expected.walk_end))
+        error = errno.errorcode[-expected.result] if expected.result < 0 else "0"
+        options = (
+            *self.options(op),
+            option("error", error, "0", "int"),
+            Term("STOPS_AT(", (replace(walk_end, name="walk_end", type="int64_t"),), ")", omitted=stop),
+            Term(".regions = ", (regions(expected.regions),), omitted=Term("NULL")),
+        )
+        self.parts.add("scan")
+        return Term("SCAN(", (start, stop, *options), ");")
+
+    def resumed(self, steps: Sequence[Step]) -> Term:
+        """Scans that go on from each other's walk_end, as one call."""
+        op = steps[0].operation
+        assert isinstance(op, Scan)
+        ends = tuple(page(int(step.expected.walk_end)) for step in steps)
+        found = tuple(region for step in steps for region in regions(step.expected.regions).children)
+        self.parts.add("resume")
+        told = (
+            *pages(op.span),
+            Term("PAGES(", ends, ")", "const int64_t *", "walk_ends"),
+            *self.options(op),
+            Term(".regions = ", (Term("REGIONS(", found, ")", "const struct region *", "regions"),)),
+        )
+        return Term("RESUMED(", told, ");")
+
+    def options(self, op: Scan) -> list[Term]:
+        """The initializers for what a scan asks."""
+        returned = "EVERY_CATEGORY" if op.returned == self.facts.known else categories(op.returned)
+        room = {None: "NO_VEC", ROOM: "ROOM", 0: "NO_ROOM"}.get(op.vec_len, str(op.vec_len))
+        return [
+            option("flags", bits_of(op.flags, ScanFlag, "PM_SCAN_"), "0", "uint64_t"),
+            *(option(name, categories(getattr(op, name)), "0", "uint64_t") for name in ("mask", "anyof", "inverted")),
+            option("returned", returned if op.returned else "NO_CATEGORY", "EVERY_CATEGORY", "uint64_t"),
+            option("max_pages", op.max_pages, "0", "uint64_t"),
+            option("vec_len", room, "ROOM", "uint64_t"),
+            option("of_child", int(op.process == "child"), "0", "int"),
+            *self.replaced(op.raw),
+        ]
+
+    def replaced(self, raw: tuple[tuple[str, int | At], ...]) -> list[Term]:
+        """The initializers for fields that were given other values, the number and the place of the argument."""
+        numbers = {
+            name: address(value) if isinstance(value, At) else expression(number(value), "uint64_t", name)
+            for name, value in raw
+        }
+        zero, place = expression("0", "uint64_t", "value"), expression("ON_THE_STACK", "uint64_t", "place")
+        if ("arg", 0) in raw:
+            numbers["arg"] = replace(place, before="AT_NULL")
+        put = tuple(
+            Term("PUT(", (Term(name), numbers[name]), ")") for name in numbers if name not in ("arg", "request")
+        )
+        fields = Term("FIELDS(" if put else "NULL", put, ")" if put else "", "const struct field *", "fields")
+        return [
+            option("request", numbers.get("request", zero), "0", "uint64_t"),
+            option("place", numbers.get("arg", place), "ON_THE_STACK", "uint64_t"),
+            Term(".put = ", (fields,), omitted=Term("NULL")),
+            option("vec", numbers["vec"] if isinstance(dict(raw).get("vec"), At) else zero, "0", "uint64_t"),
+        ]

@@ -1,0 +1,59 @@
+"""The C of one test, to compile, run and mail: its operations in order, each with what the contract expects.
+
+It exits 0 when the kernel keeps the clause, 1 when it doesn't, 4 when it can't be asked.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from helpers.c_source.lines import wrapped
+from helpers.c_source.parts import COMPILE, runtime
+from helpers.c_source.printer import Printer
+from helpers.steps import Step
+from helpers.model import Facts
+from helpers.operations import Operation
+
+
+def said_of(operation: Operation) -> str:
+    """What an operation does: the first sentence of its description."""
+    sentence = " ".join((type(operation).__doc__ or "").split()).split(". ")[0].rstrip(".")
+    return sentence.replace("`", "").replace("*/", "")
+
+
+def reproducer(name: str, steps: list[Step], facts: Facts, clauses: Iterable[str], kernel: str) -> str:
+    """A self-contained C program that carries out the steps of a test and compares every answer.
+
+    ``clauses``: sentences of the contract, each with where it is written; ``kernel``: where the test ran.
+    """
+    printer = Printer(facts)
+    lines = []
+    for number, step in enumerate(steps, 1):
+        also = ": the memory has to be what it should be" if step.is_precondition else ""
+        lines.append(f"\t/* {number}. {said_of(step.operation)}{also} */")
+        lines.append(wrapped(str(printer.statement(step))))
+    told = "\n".join(textwrap.fill(clause, 110, initial_indent=" * ", subsequent_indent=" *   ") for clause in clauses)
+    main = f"""\
+int main(void)
+{{
+	prepare_to_ask();
+
+{chr(10).join(lines)}
+
+	end(KEEPS, "keeps the clause");
+}}
+"""
+    return f"""\
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * {name}, as it ran on {kernel}.
+ *
+ * The contract:
+{told}
+ *
+ * Pages are counted from the start of an arena. Each scan says what the contract expects of it.
+ * {COMPILE} FILE.c && ./a.out
+ * exits 0 when the kernel keeps the clause, 1 when it doesn't, 4 when it can't be asked here.
+ */
+{runtime({"alone", *printer.parts}, facts, main)}"""

@@ -1,0 +1,50 @@
+"""A C program for each test that failed, and with --write-c for each that ran."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_html import extras
+
+from helpers.c_source.reproducer import reproducer
+from helpers.plugins.clauses import catalogue, clauses_of
+from helpers.plugins.labs import LAB
+from helpers.plugins.machine import HOST
+from helpers.plugins.verdict import SUBJECT
+
+
+def file_name(nodeid: str) -> str:
+    """A name for a test's C: that of the test, in characters that every file system takes."""
+    return re.sub(r"[^\w.=+-]+", "-", nodeid.rsplit("/", 1)[-1].replace(".py::", "-")).strip("-") + ".c"
+
+
+def write_reproducer(item: pytest.Item, directory: Path) -> Path | None:
+    """Writes the C of a test that ran; None when it asked more than operations in a lab do."""
+    lab = item.stash.get(LAB, None)
+    if lab is None or not lab.steps or item.get_closest_marker("kernel_only"):
+        return None
+    told = [f"{catalogue()[clause]['says']} ({catalogue()[clause]['where']})" for clause in clauses_of(item)]
+    name = item.nodeid.rsplit("/", 1)[-1]
+    text = reproducer(name, lab.steps, item.config.stash[HOST].facts, told, item.config.stash[SUBJECT].kernel)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / file_name(item.nodeid)
+    path.write_text(text)
+    return path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if call.when != "call":
+        return report
+    failures = item.config.rootpath / item.config.getoption("failures")
+    if report.failed and (path := write_reproducer(item, failures)):
+        shown = path.relative_to(failures.parent)  # The report lies beside the directory.
+        report.sections.append(("C program", f"{shown}\n    cc -O2 -pthread FILE && ./a.out"))
+        report.extras = [*getattr(report, "extras", []), extras.url(str(shown), name="C program")]
+    if (directory := item.config.getoption("write_c")) and (not report.skipped or hasattr(report, "wasxfail")):
+        write_reproducer(item, Path(directory))
+    return report
