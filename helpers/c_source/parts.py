@@ -17,22 +17,30 @@ from helpers.model import Facts
 DIRECTORY = Path(__file__).with_name("parts")
 #: The files, in order: what every program has, each operation as in helpers.operations, what the whole suite has.
 FILES = (
-    "base",
+    "interface",
+    "outcome",
+    "arena",
+    "pagemap",
+    "files",
     "mappings",
     "advice",
     "tracking",
     "accesses",
-    "files",
     "soft_dirty",
     "child",
     "witnesses",
+    "regions",
     "scan",
     "categories",
     "limits",
     "holdings",
+    "mosaic",
     "masks",
     "machine",
     "kinds",
+    "issues",
+    "tests",
+    "rows",
     "suite",
 )
 COMPILE = "cc -O2 -Wall -Wextra -Werror -pthread"

@@ -1,13 +1,3 @@
-//@ entries: base
-/* Entries of /proc/self/pagemap, by read(2). */
-static uint64_t *entries(int64_t start, int64_t stop)
-{
-	static uint64_t found[1 << 16];
-
-	must(pread(pagemap, found, (stop - start) * 8, (uintptr_t)at(start) / PAGE * 8), "read /proc/self/pagemap");
-	return found;
-}
-
 //@ advise: entries
 #include <time.h>
 

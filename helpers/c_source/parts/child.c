@@ -1,3 +1,7 @@
+//@ child_pagemap: base
+/* Of the child, once there is one. */
+static int child_pagemap = -1;
+
 //@ fork_child: child_pagemap
 #include <signal.h>
 #include <sys/prctl.h>

@@ -1,4 +1,4 @@
-//@ held: child_pagemap map_file userfaultfd kill_child
+//@ held: child_pagemap file userfaultfd kill_child
 /* Gives back all that a test holds. */
 static void clean_up(void)
 {

@@ -15,60 +15,7 @@ static void map(int64_t start, int64_t stop, int backing, int sharing, int prot)
 	map_at(start, stop, prot, sharing | MAP_ANONYMOUS | hugetlb, -1, 0);
 }
 
-//@ map_file: map_at
-#include <sys/statfs.h>
-#include <sys/syscall.h>
-
-struct mapped_file {
-	const char *name;
-	int fd;
-};
-static struct mapped_file files[8];
-
-static int new_file(int backing)
-{
-	static const char *const directories[][3] = {
-		[TMPFS] = { "/dev/shm", "/run", "/tmp" },
-		[ON_DISK] = { "/var/tmp", "/tmp", "." },
-	};
-	int fd;
-
-	if (backing == MEMFD)
-		return syscall(SYS_memfd_create, "pagemap-scan", MFD_CLOEXEC);
-	if (backing == HUGETLB_MEMFD)
-		return syscall(SYS_memfd_create, "pagemap-scan", MFD_CLOEXEC | MFD_HUGETLB | HUGE_PAGE_SHIFT << 26);
-	for (int index = 0; index < 3; index++) {
-		char name[] = "/pagemap-scan-XXXXXX", path[64];
-		struct statfs fs;
-
-		snprintf(path, sizeof(path), "%s%s", directories[backing][index], name);
-		if (statfs(directories[backing][index], &fs) || (fs.f_type == TMPFS_MAGIC) != (backing == TMPFS) ||
-		    (backing == ON_DISK && (fs.f_type == RAMFS_MAGIC || fs.f_type == OVERLAYFS_MAGIC)))
-			continue;
-		fd = mkstemp(path);
-		if (fd >= 0) {
-			unlink(path);
-			return fd;
-		}
-	}
-	errno = ENOENT;
-	return -1;
-}
-
-/* The file of a name, made on first use. */
-static int file_of(const char *name, int backing)
-{
-	struct mapped_file *file = files;
-
-	while (file->name && strcmp(file->name, name))
-		file++;
-	if (!file->name) {
-		file->fd = must(new_file(backing), "a file to map");
-		file->name = name;
-	}
-	return file->fd;
-}
-
+//@ map_file: map_at file
 /* mmap(2) of a file, from one of its pages on. */
 static void map_file(int64_t start, int64_t stop, int backing, int sharing, int prot, const char *file, int64_t page)
 {

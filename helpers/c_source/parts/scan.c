@@ -1,14 +1,4 @@
-//@ scan: child_pagemap base
-struct region {
-	int64_t start, stop;
-	uint64_t categories;
-	/* The same again, `times` in all, each `stride` pages behind the one before. */
-	int64_t times, stride;
-};
-#define REGIONS(...) (struct region[]){ __VA_ARGS__, { 0, 0, 0, 0, 0 } }
-#define R(start, stop, categories) { start, stop, categories, 1, 0 }
-#define EVERY(start, stop, categories, times, stride) { start, stop, categories, times, stride }
-#define MOST_REGIONS 4096
+//@ scan: child_pagemap regions
 /* For vec_len: for all regions, for none, no vec at all; for returned: all categories that are known, none. */
 #define ROOM 0
 #define NO_ROOM UINT64_MAX
@@ -46,65 +36,6 @@ struct scan {
 };
 #define SCAN(from, to, ...) scan((struct scan){ .start = from, .stop = to, __VA_ARGS__ })
 #define STOPS_AT(page) .stops = 1, .walk_end = page
-
-static const char *const category_names[] = { "WPALLOWED", "WRITTEN", "FILE", "PRESENT", "SWAPPED", "PFNZERO", "HUGE",
-					      "SOFT_DIRTY", "GUARD", "ACCESSED" };
-
-static const char *errno_name(int number)
-{
-	static const struct {
-		int number;
-		const char *name;
-	} names[] = { { EINVAL, "EINVAL" }, { EFAULT, "EFAULT" }, { EPERM, "EPERM" }, { ENOMEM, "ENOMEM" },
-		      { ESRCH, "ESRCH" },   { ENOTTY, "ENOTTY" }, { EINTR, "EINTR" } };
-
-	for (size_t index = 0; index < sizeof(names) / sizeof(*names); index++)
-		if (names[index].number == number)
-			return names[index].name;
-	return strerror(number);
-}
-
-static void show(const char *title, long result, uint64_t walk_end, const struct page_region *regions, size_t count)
-{
-	if (result < 0)
-		say("# %s: returns -1, errno %s; walk_end ", title, errno_name(-result));
-	else
-		say("# %s: returns %ld region%s; walk_end ", title, result, result == 1 ? "" : "s");
-	if (walk_end == UNTOUCHED)
-		say("untouched\n");
-	else
-		say("page %g\n", (double)(int64_t)(walk_end - (uintptr_t)arena) / PAGE);
-	for (size_t index = 0; index < count; index++) {
-		say("#   pages %" PRId64 "-%" PRId64,
-		    ((int64_t)regions[index].start - (int64_t)(uintptr_t)arena) / PAGE,
-		    ((int64_t)regions[index].end - (int64_t)(uintptr_t)arena) / PAGE - 1);
-		for (int bit = 0, more = 0; bit < 10; bit++)
-			if (regions[index].categories >> bit & 1)
-				say("%s%s", more++ ? "|" : " ", category_names[bit]);
-		say("\n");
-	}
-}
-
-/* The expected regions as the kernel would write them: neighbours that say the same are one. */
-static size_t expected_regions(const struct scan *scan, uint64_t returned, struct page_region *found)
-{
-	size_t count = 0;
-
-	for (const struct region *region = scan->regions; region && region->stop; region++) {
-		for (int64_t turn = 0; turn < (region->times ? region->times : 1); turn++) {
-			uint64_t soft_dirty = all_soft_dirty ? PAGE_IS_SOFT_DIRTY : 0;
-			uint64_t categories = (region->categories | soft_dirty) & returned;
-			uint64_t start = (uintptr_t)at(region->start + turn * region->stride);
-			uint64_t stop = (uintptr_t)at(region->stop + turn * region->stride);
-
-			if (count && found[count - 1].end == start && found[count - 1].categories == categories)
-				found[count - 1].end = stop;
-			else
-				found[count++] = (struct page_region){ start, stop, categories };
-		}
-	}
-	return count;
-}
 
 /* Puts the argument where the kernel shall look for it: memory that may only be read, or none at all. */
 static void *store(uint64_t address, const struct pm_scan_arg *arg)
@@ -154,7 +85,7 @@ static void scan(struct scan scan)
 		end(CANNOT_ASK, "can't be asked here: the kernel knows other categories than this was made for");
 	if (masks & PAGE_IS_SOFT_DIRTY && all_soft_dirty)
 		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
-	wanted = expected_regions(&scan, arg.return_mask, expected);
+	wanted = expected_regions(scan.regions, arg.return_mask, expected);
 	due = scan.error ? -scan.error : (long)wanted;
 	if (scan.place == AT_NULL)
 		place = NULL;

@@ -1,0 +1,67 @@
+//@ tests: issues
+/* Tests that differ in nothing but the kind of memory, a bit for each. */
+struct row {
+	uint32_t kinds;
+	/* An asterisk stands for the kind's name, a number sign for the turn of a loop. */
+	const char *name;
+	struct issue *issue;
+	/* Not where WRITTEN is said of registered memory only, as kernels do that know PAGE_IS_ACCESSED. */
+	int old_written;
+};
+
+enum { PASS, FAIL, XFAIL, SKIP };
+static int totals[4];
+static size_t number;
+
+static struct row row;
+static int is_running, is_second, has_defect;
+static char name[256];
+
+static int outcome(void)
+{
+	if (status == CANNOT_ASK)
+		return SKIP;
+	if (is_second)
+		return FAIL;
+	if (has_defect && status == KEEPS)
+		say("# the known issue %s says that this fails, and its probe agrees\n", row.issue->name);
+	if (has_defect && status == DIFFERS && says(row.issue->match))
+		return XFAIL;
+	return status == KEEPS && !has_defect ? PASS : FAIL;
+}
+
+static void begin_test(void)
+{
+	is_running = 1;
+	is_second = 0;
+	said_length = *said = 0;
+	has_defect = row.issue && shows(row.issue);
+	status = KEEPS;
+	all_soft_dirty = has_soft_dirty;
+	alarm(300);
+}
+
+static void finish_test(void)
+{
+	static const char *const directives[] = { "", "", " # XFAIL ", " # SKIP" };
+	int found = outcome();
+
+	is_running = 0;
+	clean_up();
+	totals[found]++;
+	for (char *line = strtok(said, "\n"); line; line = strtok(NULL, "\n"))
+		printf("  %s\n", line);
+	printf("  %s %zu %s%s%s\n", found == FAIL ? "not ok" : "ok", number, name, directives[found],
+	       found == XFAIL ? row.issue->name : "");
+}
+
+/* Whether to run a test again: its memory may not have been what it should be, unless all of it is verified. */
+static int fails_for_the_first_time(void)
+{
+	if (status != DIFFERS || has_defect || is_second || !kind)
+		return 0;
+	is_second = 1;
+	status = KEEPS;
+	verified = 0;
+	return 1;
+}
