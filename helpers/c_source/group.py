@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from helpers.c_source.kinds import identifier, union
@@ -17,6 +17,12 @@ from helpers.c_source.term import Parameters, Term, expression, generalised
 _SMALL_WORDS = {
     *("a", "an", "and", "after", "as", "at", "be", "before", "by", "do", "does", "have", "in", "is", "its", "it"),
     *("may", "nor", "no", "not", "of", "on", "only", "or", "that", "the", "to"),
+}
+#: Words that no name in C can be.
+_KEYWORDS = {
+    *("auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern"),
+    *("float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed"),
+    *("sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while"),
 }
 
 
@@ -132,20 +138,30 @@ def _counted(leaf: Term) -> Term:
     return Term("#") if leaf.name == "name" and leaf.before == "turn" else leaf
 
 
-def stems(functions: Sequence[str]) -> dict[str, str]:
-    """Short names for what the tests of pytest functions do: so many words that they are told apart."""
+def stems(functions: Sequence[str], taken: Container[str] = ()) -> dict[str, str]:
+    """Short names for what the tests of pytest functions do: so many words that they are told apart.
+
+    A name is one that C can have, and none that is ``taken`` there.
+    """
     words = {function: function.removeprefix("test_").split("_") for function in functions}
-    found = {}
+    found: dict[str, str] = {}
+
+    def is_free(name: str) -> bool:
+        return name.isidentifier() and not any(name in names for names in (taken, _KEYWORDS, found.values()))
+
     for function, own in words.items():
-        length = next(
-            length
-            for length in range(2, len(own) + 1)
-            if length == len(own)
-            or (
-                own[length - 1] not in _SMALL_WORDS
-                and sum(word not in _SMALL_WORDS for word in own[:length]) > 1
-                and not any(other[:length] == own[:length] for name, other in words.items() if name != function)
-            )
-        )
-        found[function] = "_".join(own[:length])
+        others = [other for name, other in words.items() if name != function]
+        beginnings = [own[:length] for length in range(2, len(own)) if is_free("_".join(own[:length]))]
+        name = "_".join(next((words for words in beginnings if _is_telling(words, others)), own))
+        while not is_free(name):
+            name = f"try_{name}"
+        found[function] = name
     return found
+
+
+def _is_telling(words: list[str], others: Iterable[list[str]]) -> bool:
+    """Whether the first words of a name tell it from others, and sound like a name."""
+    large = [word for word in words if word not in _SMALL_WORDS]
+    return (
+        words[-1] not in _SMALL_WORDS and len(large) > 1 and not any(other[: len(words)] == words for other in others)
+    )

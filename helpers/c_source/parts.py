@@ -70,6 +70,11 @@ def needed(names: Iterable[str]) -> list[str]:
     return [name for name in parts() if name in wanted]
 
 
+def words() -> set[str]:
+    """All words of all parts: what is called so in C already is among them."""
+    return {word for _, text in parts().values() for word in re.findall(r"\w+", text)}
+
+
 def runtime(names: Iterable[str], facts: Facts, rest: str, kinds: str = "") -> str:
     """The text of parts and of all that they need, then the rest: what is included and defined is what they use."""
     parted = [parts()[name][1] for name in needed({"base", *names})]

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from helpers.c_source.abbreviations import shortened
 from helpers.c_source.group import Group, stems
-from helpers.c_source.kinds import identifier, table
+from helpers.c_source.kinds import SETS, identifier, table
 from helpers.c_source.lines import block, wrapped
-from helpers.c_source.parts import COMPILE, parts, runtime
+from helpers.c_source.parts import COMPILE, parts, runtime, words
 from helpers.c_source.printer import Printer
 from helpers.c_source.record import Record
 from helpers.c_source.term import Parameters, Term, generalised
 from helpers.c_source.values import regions
+from helpers.kinds import BY_NAME
 from helpers.model import Facts
 from helpers.operations import Region
 from helpers.steps import Step
@@ -70,7 +71,9 @@ class Suite:
 
     def text(self, records: Sequence[Record], issues: Sequence[Issue], left_out: Iterable[str]) -> str:
         """The program."""
-        names = stems(list(dict.fromkeys(record.function for record in records)))
+        functions = list(dict.fromkeys(record.function for record in records))
+        named = {identifier(name) for name in (*BY_NAME, *(issue.name for issue in issues))}
+        names = stems(functions, words() | SETS.keys() | named)
         groups = [
             Group(name, names[name], list(tests), self.printer)
             for name, tests in itertools.groupby(records, lambda record: record.function)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.c_source.parts import DIRECTORY, FILES, parts
+from helpers.c_source.group import stems
+from helpers.c_source.parts import DIRECTORY, FILES, parts, words
 from helpers.host import find_sizes
 from helpers.interface.native import MACHINE
 from helpers.machine import Machine
@@ -100,6 +101,25 @@ def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path
     lines = suite_program.with_suffix(".c").read_text().splitlines()
     assert len(lines) < 4600
     assert max(len(line.expandtabs()) for line in lines) <= 120
+
+
+@pytest.mark.parametrize(
+    ("functions", "expected"),
+    [
+        (["test_collapse"], ["collapse"]),
+        (["test_a_hole", "test_a_hole_is_written"], ["a_hole", "a_hole_is_written"]),
+        (["test_a_hole_is_written", "test_a_hole"], ["a_hole_is_written", "a_hole"]),
+        (["test_not_on_it"], ["not_on_it"]),
+        (["test_a_hole_in_a_file_is_written", "test_a_hole_in_a_disk"], ["a_hole_in_a_file", "a_hole_in_a_disk"]),
+        (["test_a_hole_in_a_file_is_written"], ["a_hole_in_a_file"]),
+        (["test_scan", "test_8_pages", "test_register"], ["try_scan", "try_8_pages", "try_register"]),
+        (["test_walk_end_is_end_after_all"], ["walk_end_is_end"]),
+        (["test_scan", "test_try_scan"], ["try_scan", "try_try_scan"]),
+    ],
+    ids=lambda names: names[0],
+)
+def test_what_tests_do_has_a_short_name_that_is_its_own(functions: list[str], expected: list[str]) -> None:
+    assert list(stems(functions, words()).values()) == expected
 
 
 def test_a_part_needs_only_parts_before_it() -> None:
