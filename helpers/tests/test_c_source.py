@@ -1,5 +1,6 @@
 """Programs in C come to the same outcome as the tests that they are printed from."""
 
+import glob
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from helpers.host import find_sizes
 from helpers.interface.native import MACHINE
 from helpers.machine import Machine
 from helpers.stubs import FAITHFUL, STUBS
+from helpers.tests import ktap
 from helpers.tests.test_machine import state_of_the_machine
 from helpers.tests.test_verdict import forbid
 
@@ -29,7 +31,6 @@ ALTERED = sorted(re.findall(r'is\("([\w-]+)"\)', (ROOT / "helpers" / "tests" / "
 #: The running kernel may have this defect itself; what its program says is compared with pytest above.
 NATIVE = {"holes-keep-protection"}
 BROKEN = sorted(set(STUBS) - set(FAITHFUL) - set(ALTERED) - NATIVE)
-OUTCOMES = re.compile(r"^  (ok|not ok) \d+ (\S+)(?: # (XFAIL|SKIP).*)?$", re.MULTILINE)
 
 
 def pytest_run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -71,16 +72,11 @@ def outcomes_by_pytest(report: Path) -> dict[str, str]:
     return found
 
 
-def outcomes_by_program(text: str) -> dict[str, str]:
-    words = {"XFAIL": "xfail", "SKIP": "skip"}
-    return {name: words.get(word, "pass" if said == "ok" else "fail") for said, name, word in OUTCOMES.findall(text)}
-
-
 @pytest.mark.timeout(400)
 def test_the_program_of_the_suite_comes_to_the_same_outcomes(suite_program: Path, alone: None, tmp_path: Path) -> None:
     pytest_run("suites", "-k", "not mask_combination", f"--junit-xml={tmp_path / 'report.xml'}")
     done = subprocess.run([suite_program], capture_output=True, text=True, timeout=200)
-    by_program = outcomes_by_program(done.stdout)
+    by_program = ktap.read(done.stdout).outcomes
     by_pytest = outcomes_by_pytest(tmp_path / "report.xml")
     compared = {name: outcome for name, outcome in by_program.items() if "mask_comb" not in name}
     assert len(compared) > 2200
@@ -91,10 +87,32 @@ def test_the_program_of_the_suite_comes_to_the_same_outcomes(suite_program: Path
 def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) -> None:
     listed = subprocess.run([suite_program, "-l"], capture_output=True, text=True, timeout=10).stdout.splitlines()
     assert len(listed) > 2400 and len(set(listed)) == len(listed)
+    whole = subprocess.run([suite_program], capture_output=True, text=True, timeout=200)
+    assert list(ktap.read(whole.stdout).outcomes) == listed
     told = subprocess.run([suite_program, "-t", "test_end_is_rounded_up"], capture_output=True, text=True, timeout=10)
-    lines = [line for line in told.stdout.splitlines() if not line.lstrip().startswith("# ")]
-    assert lines[:4] == ["KTAP version 1", "1..1", "  KTAP version 1", "  1..3"]
-    assert [line.split(" test")[0] for line in lines[4:]] == ["  ok 1", "  ok 2", "  ok 3", "ok 1"]
+    tests = {f"test_end_is_rounded_up[{offset}]": "pass" for offset in (1, 100, 4095)}
+    assert ktap.read(told.stdout).groups == {"end_is_rounded_up": tests}
+
+
+@pytest.mark.parametrize("stub", ["", "ignores-return-mask"])
+def test_the_kernels_own_parser_understands_the_program_of_the_suite(
+    suite_program: Path, altering_library: Path, alone: None, tmp_path: Path, stub: str
+) -> None:
+    """Where there is a kernel tree; test_the_program_of_the_suite_speaks_ktap doesn't need one."""
+    places = ("/usr/src/linux*", "/lib/modules/*/source", os.environ.get("KERNEL_TREE", "/nowhere"))
+    found = [path for place in places for path in glob.glob(f"{place}/tools/testing/kunit/kunit.py")]
+    if not found:
+        pytest.skip("no kernel tree with tools/testing/kunit in /usr/src: unpack one, or name it in KERNEL_TREE")
+    altered = {"LD_PRELOAD": str(altering_library), "ALTER": stub}
+    done = subprocess.run([suite_program], env=altered, capture_output=True, text=True, timeout=200)
+    (tmp_path / "said").write_text(done.stdout)
+    parse = [sys.executable, found[0], "parse", tmp_path / "said"]
+    parsed = subprocess.run(parse, capture_output=True, text=True, timeout=200, cwd=Path(found[0]).parents[3]).stdout
+    count = ktap.read(done.stdout).counts
+    due = {"passed": count["pass"] + count["xfail"], "failed": count["fail"], "skipped": count["skip"]}
+    summary = ", ".join(f"{word}: {number}" for word, number in due.items() if number)
+    assert re.search(r"Testing complete. Ran (.*)", parsed)[1] == f"{sum(due.values())} tests: {summary}"
+    assert "[ERROR]" not in parsed
 
 
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
