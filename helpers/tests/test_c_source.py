@@ -38,13 +38,13 @@ def pytest_run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
 
 
-def compiled(source: Path, compiler: str = "cc") -> Path:
+def compiled(source: Path, compiler: str = "cc", *options: str) -> Path:
     """The program, as the compiler makes it when it may complain of nothing."""
     if not shutil.which(compiler):
         pytest.skip(f"{compiler} isn't there: install it")
-    program = source.with_suffix("")
+    program = source.with_suffix("".join(options).replace("-", "."))
     static = ["-static"] if compiler == "musl-gcc" else []
-    subprocess.run([compiler, *STRICT, *static, "-o", program, source], check=True, timeout=200)
+    subprocess.run([compiler, *STRICT, *static, *options, "-o", program, source], check=True, timeout=200)
     return program
 
 
@@ -113,6 +113,21 @@ def test_the_kernels_own_parser_understands_the_program_of_the_suite(
     summary = ", ".join(f"{word}: {number}" for word, number in due.items() if number)
     assert re.search(r"Testing complete. Ran (.*)", parsed)[1] == f"{sum(due.values())} tests: {summary}"
     assert "[ERROR]" not in parsed
+
+
+@pytest.mark.timeout(300)
+def test_the_program_of_the_suite_comes_to_the_same_outcomes_in_32_bits(
+    suite_program: Path, alone: None, tmp_path: Path
+) -> None:
+    """As a process of 32 bits on a kernel of 64, whose ioctl has the same structures."""
+    trial = tmp_path / "trial.c"
+    trial.write_text('#include <stdio.h>\nint main(void) { return puts("") < 0; }\n')
+    linked = subprocess.run(["cc", "-m32", "-static", "-o", tmp_path / "trial", trial], capture_output=True)
+    if linked.returncode or subprocess.run([tmp_path / "trial"], stdout=subprocess.DEVNULL).returncode:
+        pytest.skip("nothing is compiled with cc -m32 -static, or runs, here: on Debian install gcc-multilib")
+    programs = (suite_program, compiled(suite_program.with_suffix(".c"), "cc", "-m32", "-static"))
+    said = [subprocess.run([program], capture_output=True, text=True, timeout=200).stdout for program in programs]
+    assert ktap.read(said[0]).outcomes == ktap.read(said[1]).outcomes
 
 
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:

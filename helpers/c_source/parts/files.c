@@ -23,10 +23,14 @@ static int new_file(int backing)
 	for (int index = 0; index < 3; index++) {
 		char name[] = "/pagemap-scan-XXXXXX", path[64];
 		struct statfs fs;
+		uint32_t type;
 
 		snprintf(path, sizeof(path), "%s%s", directories[backing][index], name);
-		if (statfs(directories[backing][index], &fs) || (fs.f_type == TMPFS_MAGIC) != (backing == TMPFS) ||
-		    (backing == ON_DISK && (fs.f_type == RAMFS_MAGIC || fs.f_type == OVERLAYFS_MAGIC)))
+		if (statfs(directories[backing][index], &fs))
+			continue;
+		type = fs.f_type; /* Of 32 bits, whose sign depends on the machine. */
+		if ((type == TMPFS_MAGIC) != (backing == TMPFS) ||
+		    (backing == ON_DISK && (type == RAMFS_MAGIC || type == OVERLAYFS_MAGIC)))
 			continue;
 		fd = mkstemp(path);
 		if (fd >= 0) {
