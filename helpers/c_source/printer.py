@@ -11,7 +11,6 @@ from helpers.c_source.constants import BACKINGS
 from helpers.c_source.term import Term, expression
 from helpers.c_source.values import address, bits_of, categories, number, option, page, pages, regions, runs
 from helpers.interface.uapi import PagemapBit, ScanFlag
-from helpers.steps import STATE, Step
 from helpers.model import Facts
 from helpers.operations import (
     ROOM,
@@ -44,6 +43,7 @@ from helpers.operations import (
     Write,
     WriteProtect,
 )
+from helpers.steps import STATE, Step
 
 _PROTS = {Prot.NONE: "PROT_NONE", Prot.READ: "PROT_READ", Prot.WRITE: "PROT_READ | PROT_WRITE"}
 _TRACKINGS = {told: "UNTRACKED" if told is Tracking.NONE else told.name for told in Tracking}

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from helpers.c_source.lines import wrapped
 from helpers.c_source.parts import COMPILE, runtime
 from helpers.c_source.printer import Printer
-from helpers.steps import Step
 from helpers.model import Facts
 from helpers.operations import Operation
+from helpers.steps import Step
 
 
 def said_of(operation: Operation) -> str:

@@ -11,8 +11,7 @@ from pytest_html import extras
 
 from helpers.c_source.reproducer import reproducer
 from helpers.plugins.clauses import catalogue, clauses_of
-from helpers.plugins.labs import LAB
-from helpers.plugins.machine import HOST
+from helpers.plugins.stash import HOST, LAB
 from helpers.plugins.verdict import SUBJECT
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.deviations import Erratum, name_of
 from helpers.host import find_host
 from helpers.interface.native import SuiteError, ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
@@ -30,7 +31,7 @@ from helpers.operations import (
     verbs,
 )
 from helpers.plugins.clauses import catalogue
-from helpers.plugins.known_issues import known_issues
+from suites.errata import ERRATA
 
 ROOT = Path(__file__).parents[2]
 SUITES = sorted((ROOT / "suites").glob("test_*.py"))
@@ -50,13 +51,10 @@ def test_every_clause_is_proven_and_says_where_it_is_written() -> None:
     assert {clause["kind"] for clause in catalogue().values()} == {"promise", "code", "silent"}
 
 
-def test_every_known_issue_has_evidence_and_names_clauses() -> None:
-    from suites import probes
-
-    for issue in known_issues():
-        assert issue["evidence"] and issue["fixed"] and set(issue["clauses"]) <= set(catalogue())
-        if "tests" in issue:
-            assert hasattr(probes, issue["probe"]) and issue["match"]
+@pytest.mark.parametrize("erratum", ERRATA, ids=name_of)
+def test_an_erratum_has_evidence_and_names_clauses(erratum: type[Erratum]) -> None:
+    assert erratum.says() and erratum.evidence and erratum.fixed
+    assert erratum.clauses and set(erratum.clauses) <= set(catalogue())
 
 
 bits = st.integers(0, 0x1FF)

@@ -12,14 +12,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from helpers.plugins.known_issues import known_issues
-from helpers.plugins.verdict import COMBINATIONS
+from helpers.plugins.verdict import COMBINATIONS, ERRATUM
 from vm.guest.shared_directory import Shared
 from vm.inside.invocation import collect
 from vm.kernels.kernel import Kernel
 from vm.results.left_behind import Results
 
-_RESULT = re.compile(r"^ {2,4}(ok|not ok) \d+ (?:- )?(\S+)(?: # (XFAIL|SKIP) ?(\S*))?")
+_RESULT = re.compile(r"^ {2,4}(ok|not ok) \d+ (?:- )?(\S+)(?: # (XFAIL|SKIP)))?")
+#: With which the program begins a line that tells of an erratum that made a difference.
+_MET = "# erratum "
 _PROVEN = re.compile(r"# (\d+) mask combinations proven")
 
 
@@ -50,9 +51,9 @@ def outcomes(console: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:
     proven = 0
     for line in console:
         if match := _RESULT.match(line):
-            kept, name, directive, issue = match.groups()
+            kept, name, directive = match.groups()
             outcome = {"XFAIL": "xfailed", "SKIP": "skipped"}.get(directive, "passed" if kept == "ok" else "failed")
-            yield name, outcome, issue if outcome == "xfailed" else "\n".join(said), proven
+            yield name, outcome, "\n".join(said), proven
             said, proven = [], 0
         elif line.lstrip().startswith("# "):
             said.append(line.strip())
@@ -72,6 +73,7 @@ def as_report(test: str, clauses: Sequence[str], outcome: str, told: str, proven
     if outcome == "skipped":
         found["longrepr"] = [test.split("::")[0], 0, f"Skipped: {told or 'could not be asked in this guest'}"]
     if outcome == "xfailed":
-        issue = next((issue for issue in known_issues() if issue["id"] == told), {"summary": "", "fixed": ""})
-        found["wasxfail"] = f"{told}: {issue['summary']} ({issue['fixed']})"
+        met = [line.removeprefix(_MET) for line in told.splitlines() if line.startswith(_MET)]
+        found["wasxfail"] = "; ".join(met)
+        properties += [(ERRATUM, erratum) for erratum in met]
     return found
