@@ -33,6 +33,8 @@ def constants(facts: Facts) -> dict[str, str]:
         "PAGE": f"{facts.page_size}",
         "HUGE_PAGE": f"((size_t)PAGE * {facts.pages_per_huge_page})",
         "HUGE_PAGE_SHIFT": f"{(facts.page_size * facts.pages_per_huge_page).bit_length() - 1}",
+        "FIRST_CATEGORIES": f"{uapi.FIRST_CATEGORIES.value:#x}ULL",
+        "NAMED_CATEGORIES": f"{sum(uapi.Category):#x}ULL",
         "MADE_FOR": f"{facts.known.value:#x}ULL",
         **{name: f"{value:#x}ULL" for name, value in uapi.CONSTANTS.items()},
         **{f"PM_{bit.name}": f"{bit.value:#x}ULL" for bit in PagemapBit},

@@ -170,7 +170,7 @@ class Printer(Target):
             "expect_entries",
             *pages(op.span),
             Term("STATE" if self.step.is_precondition else "EVERY_BIT"),
-            Term("CANNOT_ASK" if self.step.is_precondition else "DIFFERS"),
+            Term("UNFIT" if self.step.is_precondition else "DIFFERS"),
             runs(told),
         )
 

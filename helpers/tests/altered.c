@@ -1,14 +1,25 @@
 /*
- * Preloaded, alters what PAGEMAP_SCAN does for the program under it, as the variable ALTER says: a kernel with one
- * thing broken. Structures are those of linux/fs.h, by index.
+ * Preloaded, alters what the kernel does for the program under it, as the variable ALTER says: a kernel with one thing
+ * broken. Most are stubs of helpers/stubs.py, and alter PAGEMAP_SCAN; others lie of what a program finds out before it
+ * asks. Structures are those of linux/fs.h, by index.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define WRITTEN (1ULL << 1)
+#define SOFT_DIRTY (1ULL << 7)
+#define ACCESSED (1ULL << 9)
+/* All categories that have a name. */
+#define NAMED 0x3ffULL
+#define PM_SOFT_DIRTY (1ULL << 55)
+#define PM_PRESENT (1ULL << 63)
 
 enum { SIZE, FLAGS, START, END, WALK_END, VEC, VEC_LEN, MAX_PAGES, INVERTED, MASK, ANYOF, RETURNED };
 
@@ -19,8 +30,39 @@ static int is(const char *name)
 	return wanted && !strcmp(wanted, name);
 }
 
+static int lies(const char *name)
+{
+	return is(name);
+}
+
+static int is_pagemap(int fd)
+{
+	char link[32], path[64];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	path[length < 0 ? 0 : length] = 0;
+	return length > 8 && !strcmp(path + length - 8, "/pagemap");
+}
+
+static uint64_t named(const uint64_t *arg)
+{
+	return arg[INVERTED] | arg[MASK] | arg[ANYOF] | arg[RETURNED];
+}
+
+static void forget(uint64_t *arg, uint64_t categories)
+{
+	for (int mask = INVERTED; mask <= RETURNED; mask++)
+		arg[mask] &= ~categories;
+}
+
 static void before(uint64_t *arg)
 {
+	if (lies("accepts-every-category"))
+		forget(arg, ~NAMED);
+	if (lies("accepts-accessed"))
+		forget(arg, ACCESSED);
 	if (is("ignores-max-pages"))
 		arg[MAX_PAGES] = 0;
 	if (is("max-pages-is-one-too-many"))
@@ -43,6 +85,9 @@ static int after(uint64_t *arg, uint64_t *vec, int result)
 {
 	int last = 3 * (result - 1);
 
+	if (lies("says-soft-dirty") && arg[RETURNED] & SOFT_DIRTY)
+		for (int entry = 0; entry < result; entry++)
+			vec[3 * entry + 2] |= SOFT_DIRTY;
 	if (is("walk-end-is-always-end"))
 		arg[WALK_END] = arg[END];
 	if (is("walk-end-is-one-too-far") && arg[WALK_END] < arg[END])
@@ -68,6 +113,20 @@ static int after(uint64_t *arg, uint64_t *vec, int result)
 	return result;
 }
 
+/* Whether a request is refused by an altered kernel, be it PAGEMAP_SCAN or one of userfaultfd. */
+static int is_refused(unsigned long request, const uint64_t *arg)
+{
+	switch (request & 0xffff) {
+	case 'f' << 8 | 16:
+		return lies("refuses-written") && named(arg) & WRITTEN;
+	case 0xaa << 8 | 0x00:
+		return lies("refuses-to-register");
+	case 0xaa << 8 | 0x06:
+		return lies("refuses-to-protect");
+	}
+	return 0;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	static int (*kernel)(int, unsigned long, ...);
@@ -81,7 +140,13 @@ int ioctl(int fd, unsigned long request, ...)
 	if (!kernel)
 		kernel = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
 	/* An argument that isn't on the stack may be anywhere, and is the kernel's to refuse. */
-	if ((request & 0xffff) != (('f' << 8) | 16) || (uintptr_t)arg - (uintptr_t)kept > 1 << 20)
+	if ((uintptr_t)arg - (uintptr_t)kept > 1 << 20)
+		return kernel(fd, request, arg);
+	if (is_refused(request, arg)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if ((request & 0xffff) != (('f' << 8) | 16))
 		return kernel(fd, request, arg);
 	memcpy(kept, arg, sizeof(kept));
 	before(arg);
@@ -97,4 +162,24 @@ int ioctl(int fd, unsigned long request, ...)
 	else if (errno == EFAULT && is("efault-is-einval"))
 		errno = EINVAL;
 	return result;
+}
+
+ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
+{
+	static ssize_t (*kernel)(int, void *, size_t, off_t);
+	uint64_t *entries = buffer;
+	ssize_t length;
+
+	if (!kernel)
+		kernel = (ssize_t (*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread");
+	length = kernel(fd, buffer, size, offset);
+	if (!is_pagemap(fd))
+		return length;
+	for (ssize_t entry = 0; entry < length / 8; entry++) {
+		if (lies("reads-nothing-present"))
+			entries[entry] &= ~PM_PRESENT;
+		if (lies("reads-soft-dirty"))
+			entries[entry] |= PM_SOFT_DIRTY;
+	}
+	return length;
 }

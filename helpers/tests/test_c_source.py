@@ -1,5 +1,6 @@
 """Programs in C come to the same outcome as the tests that they are printed from."""
 
+import errno
 import glob
 import os
 import re
@@ -26,8 +27,11 @@ from helpers.tests.test_verdict import forbid
 ROOT = Path(__file__).parents[2]
 STRICT = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
 KEEPS, DIFFERS, CANNOT_ASK = 0, 1, 4
+ALTERATIONS = (ROOT / "helpers" / "tests" / "altered.c").read_text()
 #: What is broken in these can be brought about under a program: a preloaded library alters the ioctl.
-ALTERED = sorted(re.findall(r'is\("([\w-]+)"\)', (ROOT / "helpers" / "tests" / "altered.c").read_text()))
+ALTERED = sorted(re.findall(r'\bis\("([\w-]+)"\)', ALTERATIONS))
+#: Kernels that lie of what a program finds out before it asks.
+LIES = sorted(re.findall(r'\blies\("([\w-]+)"\)', ALTERATIONS))
 #: The running kernel may have this defect itself; what its program says is compared with pytest above.
 NATIVE = {"holes-keep-protection"}
 BROKEN = sorted(set(STUBS) - set(FAITHFUL) - set(ALTERED) - NATIVE)
@@ -193,6 +197,20 @@ def test_a_kernel_without_the_ioctl_cannot_be_asked(suite_program: Path, alone: 
         assert status_of(program, preexec_fn=lambda: forbid(*no_scan)) == CANNOT_ASK
 
 
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        (MACHINE["__NR_userfaultfd"], errno.EPERM),
+        (MACHINE["__NR_ioctl"], errno.EINVAL, MACHINE["UFFDIO_API"]),
+    ],
+    ids=["userfaultfd", "UFFDIO_API"],
+)
+def test_a_kernel_without_asynchronous_protection_cannot_be_asked_the_suite(
+    suite_program: Path, alone: None, forbidden: tuple[int, ...]
+) -> None:
+    assert status_of(suite_program, preexec_fn=lambda: forbid(*forbidden)) == CANNOT_ASK
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "clang", "musl-gcc"])
 def test_a_program_compiles_without_a_word_and_keeps_or_breaks_its_clause(compiler: str, tmp_path: Path) -> None:
     """Of a test that uses much; then with an expectation broken on purpose."""
@@ -223,12 +241,27 @@ def altering_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-@pytest.mark.parametrize("stub", ["", *ALTERED])
+@pytest.mark.parametrize("stub", ["", *ALTERED, *LIES])
 def test_the_program_of_the_suite_fails_on_an_altered_kernel(
     suite_program: Path, altering_library: Path, alone: None, stub: str
 ) -> None:
     altered = {"LD_PRELOAD": str(altering_library), "ALTER": stub}
     assert status_of(suite_program, env=altered) == (DIFFERS if stub else KEEPS)
+
+
+@pytest.mark.parametrize(
+    "lie", ["refuses-written", "refuses-to-register", "refuses-to-protect", "reads-nothing-present"]
+)
+def test_what_a_kernel_refuses_is_not_skipped(
+    suite_program: Path, altering_library: Path, alone: None, lie: str
+) -> None:
+    """Where it works, tests that need it are asked; so they are where it doesn't."""
+    skipped = []
+    for name in ("", lie):
+        altered = {"LD_PRELOAD": str(altering_library), "ALTER": name}
+        done = subprocess.run([suite_program], env=altered, capture_output=True, text=True, timeout=100)
+        skipped.append({test for test, outcome in ktap.read(done.stdout).outcomes.items() if outcome == "skip"})
+    assert skipped[1] <= skipped[0]
 
 
 def test_every_broken_stub_is_tried_under_a_program() -> None:

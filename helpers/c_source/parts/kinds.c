@@ -28,7 +28,7 @@ static uint32_t verified;
 
 static void verify(int64_t start, int64_t stop)
 {
-	expect_entries(start, stop, STATE, CANNOT_ASK, RUNS({ kind->pages, kind->state }));
+	expect_entries(start, stop, STATE, UNFIT, RUNS({ kind->pages, kind->state }));
 	if (kind->huge >= 0)
 		expect_huge(start, stop, kind->huge);
 	verified |= 1U << (kind - kinds);
@@ -54,7 +54,7 @@ static void prepare(int64_t start, const char *file, enum tracking tracking)
 			advise(start, stop, *step);
 	}
 	if (verified & 1U << (kind - kinds))
-		expect_entries(start, start + 1, STATE, CANNOT_ASK, RUNS({ 1, kind->state }));
+		expect_entries(start, start + 1, STATE, UNFIT, RUNS({ 1, kind->state }));
 	else
 		verify(start, stop);
 	if (tracking != UNTRACKED)

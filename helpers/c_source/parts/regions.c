@@ -44,6 +44,8 @@ static void show(const char *title, long result, uint64_t walk_end, const struct
 		for (int bit = 0, more = 0; bit < 10; bit++)
 			if (regions[index].categories >> bit & 1)
 				say("%s%s", more++ ? "|" : " ", category_names[bit]);
+		if (regions[index].categories >> 10)
+			say(" and %#" PRIx64, regions[index].categories >> 10 << 10);
 		say("\n");
 	}
 }

@@ -58,6 +58,7 @@ static int run_in_a_child(const struct group *groups)
 			_exit(status);
 		}
 		prepare_to_ask();
+		userfaultfd(ASYNC);
 		_exit(run_all(groups));
 	}
 	if (tester < 0 || waitpid(tester, &ended, 0) < 0)

@@ -14,15 +14,17 @@ static int totals[4];
 static size_t number;
 
 static struct row row;
-static int is_running, is_second, has_defect;
+/* How a test ended that runs again; else KEEPS. */
+static int before;
+static int is_running, has_defect;
 static char name[256];
 
 static int outcome(void)
 {
 	if (status == CANNOT_ASK)
 		return SKIP;
-	if (is_second)
-		return FAIL;
+	if (before == DIFFERS)
+		return status == UNFIT ? SKIP : FAIL;
 	if (has_defect && status == KEEPS)
 		say("# the known issue %s says that this fails, and its probe agrees\n", row.issue->name);
 	if (has_defect && status == DIFFERS && says(row.issue->match))
@@ -33,7 +35,7 @@ static int outcome(void)
 static void begin_test(void)
 {
 	is_running = 1;
-	is_second = 0;
+	before = KEEPS;
 	said_length = *said = 0;
 	has_defect = row.issue && shows(row.issue);
 	status = KEEPS;
@@ -55,12 +57,15 @@ static void finish_test(void)
 	       found == XFAIL ? row.issue->name : "");
 }
 
-/* Whether to run a test again: its memory may not have been what it should be, unless all of it is verified. */
+/*
+ * Whether to run a test again: its memory may not have been what it should be, unless all of it is verified, or not for
+ * a moment. Where it never is, a witness lies, and the test fails.
+ */
 static int fails_for_the_first_time(void)
 {
-	if (status != DIFFERS || has_defect || is_second || !kind)
+	if (before != KEEPS || !kind || !(status == UNFIT || (status == DIFFERS && !has_defect)))
 		return 0;
-	is_second = 1;
+	before = status;
 	status = KEEPS;
 	verified = 0;
 	return 1;

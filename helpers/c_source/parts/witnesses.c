@@ -35,8 +35,8 @@ static void expect_entries(int64_t start, int64_t stop, uint64_t bits, int other
 				continue;
 			show_entry("expected", page, expected);
 			show_entry("observed", page, observed);
-			if (otherwise == CANNOT_ASK)
-				end(CANNOT_ASK, "can't be asked here: the memory isn't what it should be");
+			if (otherwise == UNFIT)
+				end(UNFIT, "the memory isn't what it should be");
 			end(DIFFERS, "doesn't keep the clause");
 		}
 	}
