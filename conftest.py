@@ -3,6 +3,7 @@
 import pytest
 
 pytest_plugins = [
+    "suites.plugin",
     "helpers.plugins.machine",
     "helpers.plugins.labs",
     "helpers.plugins.clauses",

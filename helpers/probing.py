@@ -27,12 +27,16 @@ class _Probe(Lab):
     def __init__(self, host: Host, target: Target, beside: Sequence[type[Erratum]], erratum: type[Erratum]) -> None:
         super().__init__(host, target, [*beside, erratum], may_hang=True, model=together(beside)(host.facts))
         self.keeps = self.shows = True
-        self.parted = False
 
     def compare(self, step: Step) -> None:
         self.keeps = self.keeps and step.observed == step.expected
         self.shows = self.shows and step.observed == step.predicted
-        self.parted = self.parted or step.deviates
+
+    def beside(self, host: Host, target: Target) -> Lab:
+        *others, erratum = self.errata
+        found = _Probe(host, target, others, erratum)
+        self.others.append(found)
+        return found
 
 
 def presence(
@@ -51,11 +55,12 @@ def presence(
         return Presence.NOT_ASKED
     finally:
         lab.close()
-    if not lab.parted:
+    if not lab.deviates:
         raise ValueError(f"{erratum.__name__}: the contract, and the contract with it, answer its probe alike")
-    if lab.keeps:
+    labs = [one for one in (lab, *lab.others) if isinstance(one, _Probe)]
+    if all(one.keeps for one in labs):
         return Presence.ABSENT
-    return Presence.PRESENT if lab.shows else Presence.NEITHER
+    return Presence.PRESENT if all(one.shows for one in labs) else Presence.NEITHER
 
 
 def present(errata: Sequence[type[Erratum]], host: Host, target: Callable[[], Target]) -> list[type[Erratum]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from helpers.host import GIGANTIC
 from helpers.kernel import Kernel, Sizes
 from helpers.lab import Lab
+from helpers.model import Model
 from helpers.operations import Backing, Span
 
 
@@ -19,7 +20,8 @@ def gigantic_lab(lab: Lab) -> Iterator[tuple[Lab, Span]]:
     lab.require("hugetlb 1 GiB")
     sizes = Sizes(lab.host.sizes.page, GIGANTIC)
     facts = replace(lab.facts, pages_per_huge_page=sizes.pages_per_huge_page)
-    large = lab.beside(replace(lab.host, sizes=sizes, facts=facts), Kernel(sizes))
+    target = type(lab.target)(facts) if isinstance(lab.target, Model) else Kernel(sizes)
+    large = lab.beside(replace(lab.host, sizes=sizes, facts=facts), target)
     span = Span(0, large.huge)
     try:
         large.map(span, Backing.HUGETLB, shared=True)

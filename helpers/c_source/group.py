@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from helpers.c_source.kinds import identifier, union
+from helpers.c_source.kinds import union
 from helpers.c_source.loops import as_loops
 from helpers.c_source.printer import Printer
 from helpers.c_source.record import Record
@@ -117,8 +117,7 @@ def _rows(records: Sequence[Record], calls: Sequence[Term], printer: Printer) ->
     """A row for all tests that differ in nothing but the kind; those that differ by numbers alone as loops."""
     kinds: dict[tuple[str, Term, tuple[str, ...]], set[str]] = {}
     for record, call in zip(records, calls, strict=True):
-        marks = [f"KNOWN({identifier(record.issue)})"] if record.issue else []
-        marks += ["OLD_WRITTEN"] if record.needs_old_written else []
+        marks = ["OLD_WRITTEN"] if record.needs_old_written else []
         members = kinds.setdefault((record.pattern, call, tuple(marks)), set())
         members.update({record.kind.name} if record.kind else ())
     rows = [

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from helpers.c_source.abbreviations import definitions, shortened
 from helpers.c_source.constants import BACKINGS
+from helpers.c_source.known import identifier
 from helpers.c_source.lines import wrapped
 from helpers.c_source.record import Preparation, Record
 from helpers.c_source.values import categories, pagemap_bits
@@ -34,10 +35,6 @@ SETS = {
     "ANY_THP": {kind.name for kind in KINDS if kind.is_huge and not kind.backing.is_hugetlb},
     "ANY_HUGETLB": {kind.name for kind in KINDS if kind.backing.is_hugetlb},
 }
-
-
-def identifier(name: str) -> str:
-    return name.replace("-", "_")
 
 
 def _members(kinds: set[str]) -> list[str]:

@@ -7,11 +7,13 @@ files, and in a file as they stand there; what a part needs comes before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 from helpers.c_source.constants import constants
+from helpers.c_source.known import names_of_errata
+from helpers.deviations import Erratum
 from helpers.model import Facts
 
 DIRECTORY = Path(__file__).with_name("parts")
@@ -19,6 +21,7 @@ DIRECTORY = Path(__file__).with_name("parts")
 FILES = (
     "interface",
     "outcome",
+    "errata",
     "arena",
     "pagemap",
     "files",
@@ -38,7 +41,7 @@ FILES = (
     "masks",
     "machine",
     "kinds",
-    "issues",
+    "probes",
     "tests",
     "rows",
     "suite",
@@ -75,11 +78,12 @@ def words() -> set[str]:
     return {word for _, text in parts().values() for word in re.findall(r"\w+", text)}
 
 
-def runtime(names: Iterable[str], facts: Facts, rest: str, kinds: str = "") -> str:
+def runtime(names: Iterable[str], facts: Facts, rest: str, errata: Sequence[type[Erratum]], kinds: str = "") -> str:
     """The text of parts and of all that they need, then the rest: what is included and defined is what they use."""
     parted = [parts()[name][1] for name in needed({"base", *names})]
     includes = sorted({line for text in parted for line in text.splitlines() if line.startswith("#include")})
-    text = re.sub(r"^#include.*\n+", "", "".join(parted), flags=re.MULTILINE).replace("@KINDS@", kinds) + rest
+    text = re.sub(r"^#include.*\n+", "", "".join(parted), flags=re.MULTILINE)
+    text = text.replace("@KINDS@", kinds).replace("@ERRATA@", names_of_errata(errata)) + rest
     used = set(re.findall(r"\w+", text))
     defined = [line for name, line in constants(facts).items() if name in used | {"PAGE"}]
     return "\n".join(["#define _GNU_SOURCE", *includes, "", text.replace("@CONSTANTS@", "\n".join(defined))])

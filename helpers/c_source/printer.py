@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from helpers.c_source.constants import BACKINGS
+from helpers.c_source.known import KnownAnswers, identifier
 from helpers.c_source.term import Term, expression
 from helpers.c_source.values import address, bits_of, categories, number, option, page, pages, regions, runs
+from helpers.deviations import Erratum, name_of
 from helpers.interface.uapi import PagemapBit, ScanFlag
 from helpers.model import Facts
 from helpers.operations import (
     ROOM,
     Advise,
+    Answer,
     At,
     ClearRefs,
     CloseUserfaultfd,
@@ -30,6 +33,7 @@ from helpers.operations import (
     Read,
     ReadPagemap,
     ReadUsage,
+    Refusal,
     Register,
     RwProtect,
     Scan,
@@ -53,6 +57,13 @@ def tracking_of(told: Tracking) -> Term:
     return expression(_TRACKINGS[told], "enum tracking", "tracking")
 
 
+def said(answer: Answer) -> str:
+    """What an operation answers that asks nothing: an errno, or that it doesn't return."""
+    if isinstance(answer, Refusal):
+        return errno.errorcode[answer.number]
+    return "DOES_NOT_RETURN" if answer else "0"
+
+
 def goes_on(one: Step, other: Step) -> bool:
     """Whether a scan is the same as another from where that one's walk ended."""
     first, second = one.operation, other.operation
@@ -74,15 +85,28 @@ class Printer(Target):
         #: Until soft-dirty bits are cleared, every page has one where there are any: the program adds it.
         self.tells_soft_dirty = False
         self.step = Step(Read(Span(0, 0)), None, None, None)
+        self.known: KnownAnswers = ()
+        #: The errata that were named.
+        self.errata: set[type[Erratum]] = set()
 
     def close(self) -> None:
         self.parts.clear()
 
-    def statement(self, step: Step) -> Term:
-        """The call for an operation that ran."""
-        self.step = step
+    def statement(self, step: Step, known: KnownAnswers = ()) -> Term:
+        """The call for an operation that ran. ``known``: what kernels with errata answer instead."""
+        self.step, self.known = step, known
         told: Term = step.operation.run(self)
         return told
+
+    def instead(self, print_answer: Callable[[Any], Sequence[Term]]) -> Term:
+        """What kernels with errata answer, each with the errata that it has."""
+        told = []
+        for one in self.known:
+            self.errata.update(one.errata)
+            which = " | ".join(identifier(name_of(erratum)) for erratum in one.errata)
+            told.append(Term("IF(", (expression(which, "uint32_t", "errata"), *print_answer(one.answer)), ")"))
+        before, after = ("KNOWN(", ")") if told else ("NULL", "")
+        return Term(before, tuple(told), after, "const struct known *", "known")
 
     def call(self, part: str, *arguments: Term) -> Any:
         """A call of the function that a part is named after."""
@@ -115,7 +139,11 @@ class Printer(Target):
         return self.call("set_protection", *pages(op.span), expression(_PROTS[op.prot], "int", "prot"))
 
     def advise(self, op: Advise) -> Any:
-        return self.call("advise", *pages(op.span), expression(f"MADV_{op.advice.name}", "int", "advice"))
+        told = (*pages(op.span), expression(f"MADV_{op.advice.name}", "int", "advice"))
+        if self.step.expected is None and not self.known:
+            return self.call("advise", *told)
+        known = self.instead(lambda answer: [option("error", said(answer), "0", "int")])
+        return self.call("expect_advice", *told, expression(said(self.step.expected), "int", "error"), known)
 
     def register(self, op: Register) -> Any:
         return self.call("track", *pages(op.span), tracking_of(op.tracking))
@@ -165,31 +193,32 @@ class Printer(Target):
     def read_pagemap(self, op: ReadPagemap) -> Any:
         bits = int(STATE) if self.step.is_precondition else sum(PagemapBit)
         shown = bits if self.tells_soft_dirty else bits & ~PagemapBit.SOFT_DIRTY
-        told = [entry & shown for entry in self.step.expected]
-        return self.call(
-            "expect_entries",
-            *pages(op.span),
-            Term("STATE" if self.step.is_precondition else "EVERY_BIT"),
-            Term("UNFIT" if self.step.is_precondition else "DIFFERS"),
-            runs(told),
-        )
+
+        def told(entries: Sequence[PagemapBit]) -> Term:
+            return runs([entry & shown for entry in entries])
+
+        if self.step.is_precondition:
+            return self.call("expect_state", *pages(op.span), told(self.step.expected))
+        known = self.instead(lambda answer: [Term(".runs = ", (told(answer),))])
+        return self.call("expect_entries", *pages(op.span), told(self.step.expected), known)
 
     def read_usage(self, op: ReadUsage) -> Any:
         return self.call("expect_huge", *pages(op.span), expression(self.step.expected.huge, "long", "huge"))
 
     def scan(self, op: Scan) -> Any:
-        expected: ScanResult = self.step.expected
         start, stop = pages(op.span)
-        walk_end = Term("NOT_WRITTEN") if expected.walk_end is None else page(int(expected.walk_end))
-        error = errno.errorcode[-expected.result] if expected.result < 0 else "0"
-        options = (
-            *self.options(op),
-            option("error", error, "0", "int"),
-            Term("STOPS_AT(", (replace(walk_end, name="walk_end", type="int64_t"),), ")", omitted=stop),
-            Term(".regions = ", (regions(expected.regions),), omitted=Term("NULL")),
-        )
+
+        def told(answer: ScanResult) -> tuple[Term, ...]:
+            walk_end = Term("NOT_WRITTEN") if answer.walk_end is None else page(int(answer.walk_end))
+            return (
+                option("error", errno.errorcode[-answer.result] if answer.result < 0 else "0", "0", "int"),
+                Term("STOPS_AT(", (replace(walk_end, name="walk_end", type="int64_t"),), ")", omitted=stop),
+                Term(".regions = ", (regions(answer.regions),), omitted=Term("NULL")),
+            )
+
         self.parts.add("scan")
-        return Term("SCAN(", (start, stop, *options), ");")
+        known = Term(".known = ", (self.instead(told),), omitted=Term("NULL"))
+        return Term("SCAN(", (start, stop, *self.options(op), *told(self.step.expected), known), ");")
 
     def resumed(self, steps: Sequence[Step]) -> Term:
         """Scans that go on from each other's walk_end, as one call."""

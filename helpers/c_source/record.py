@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from helpers.c_source.known import KnownAnswers
 from helpers.c_source.loops import as_loops
 from helpers.c_source.printer import Printer, goes_on, tracking_of
 from helpers.c_source.term import Term, expression
@@ -18,17 +19,18 @@ from helpers.steps import STATE, Prepared, Step
 
 @dataclass(frozen=True)
 class Record:
-    """A test that ran: its function, its parameters, what it did, and the known issue that names it.
+    """A test that ran: its function, its parameters, and what it did.
 
-    ``loop`` is a call in C for a test that is a loop over more cases than could be told one by one. ``facts`` are
-    those of the kernel that the expectations are about.
+    ``known``: for each step, what kernels with errata answer. ``loop`` is a call in C for a test that is told
+    elsewhere, or is a loop over more cases than could be told one by one. ``facts`` are those of the kernel that the
+    expectations are about.
     """
 
     function: str
     parameters: str = ""
     steps: tuple[Step, ...] = ()
     prepared: tuple[Prepared, ...] = ()
-    issue: str = ""
+    known: tuple[KnownAnswers, ...] = ()
     loop: Term | None = None
     facts: Facts = Facts()
 
@@ -63,22 +65,24 @@ class Record:
         return tuple(statement.changed(own.categories) for statement in by_pages), by_pages
 
     def _statements(self, printer: Printer) -> Iterator[Term]:
-        done = 0
+        place = 0
         for part in self.prepared:
-            yield from _told(self.steps[done : part.steps.start], printer)
+            yield from self._told(place, part.steps.start, printer)
             yield _preparation(part, self.steps, printer)
-            done = part.steps.stop
-        yield from _told(self.steps[done:], printer)
+            place = part.steps.stop
+        yield from self._told(place, len(self.steps), printer)
 
-
-def _told(steps: Sequence[Step], printer: Printer) -> Iterator[Term]:
-    place = 0
-    while place < len(steps):
-        end = place + 1
-        while end < len(steps) and goes_on(steps[end - 1], steps[end]):
-            end += 1
-        yield printer.statement(steps[place]) if end == place + 1 else printer.resumed(steps[place:end])
-        place = end
+    def _told(self, place: int, stop: int, printer: Printer) -> Iterator[Term]:
+        known = self.known or ((),) * len(self.steps)
+        while place < stop:
+            end = place + 1
+            while end < stop and goes_on(self.steps[end - 1], self.steps[end]) and not any(known[place : end + 1]):
+                end += 1
+            if end == place + 1:
+                yield printer.statement(self.steps[place], known[place])
+            else:
+                yield printer.resumed(self.steps[place:end])
+            place = end
 
 
 def _preparation(part: Prepared, steps: Sequence[Step], printer: Printer) -> Term:

@@ -6,11 +6,13 @@ It exits 0 when the kernel keeps the clause, 1 when it doesn't, 4 when it can't 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from helpers.c_source.known import known_answers
 from helpers.c_source.lines import wrapped
 from helpers.c_source.parts import COMPILE, runtime
 from helpers.c_source.printer import Printer
+from helpers.deviations import Erratum
 from helpers.model import Facts
 from helpers.operations import Operation
 from helpers.steps import Step
@@ -22,17 +24,26 @@ def said_of(operation: Operation) -> str:
     return sentence.replace("`", "").replace("*/", "")
 
 
-def reproducer(name: str, steps: list[Step], facts: Facts, clauses: Iterable[str], kernel: str) -> str:
+def reproducer(
+    name: str,
+    steps: list[Step],
+    facts: Facts,
+    clauses: Iterable[str],
+    kernel: str,
+    errata: Sequence[type[Erratum]] = (),
+) -> str:
     """A self-contained C program that carries out the steps of a test and compares every answer.
 
-    ``clauses``: sentences of the contract, each with where it is written; ``kernel``: where the test ran.
+    ``clauses``: sentences of the contract, each with where it is written; ``kernel``: where the test ran; ``errata``:
+    those that are known, which the program names where a kernel answers as they predict.
     """
     printer = Printer(facts)
+    known = known_answers(steps, facts, errata)
     lines = []
-    for number, step in enumerate(steps, 1):
+    for number, (step, instead) in enumerate(zip(steps, known, strict=True), 1):
         also = ": the memory has to be what it should be" if step.is_precondition else ""
         lines.append(f"\t/* {number}. {said_of(step.operation)}{also} */")
-        lines.append(wrapped(str(printer.statement(step))))
+        lines.append(wrapped(str(printer.statement(step, instead))))
     told = "\n".join(textwrap.fill(clause, 110, initial_indent=" * ", subsequent_indent=" *   ") for clause in clauses)
     main = f"""\
 int main(void)
@@ -56,4 +67,4 @@ int main(void)
  * {COMPILE} FILE.c && ./a.out
  * exits 0 when the kernel keeps the clause, 1 when it doesn't, 4 when it can't be asked here.
  */
-{runtime({"alone", *printer.parts}, facts, main)}"""
+{runtime({"alone", *printer.parts}, facts, main, [one for one in errata if one in printer.errata])}"""

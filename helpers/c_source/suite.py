@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 from helpers.c_source.abbreviations import shortened
 from helpers.c_source.group import Group, stems
-from helpers.c_source.kinds import SETS, identifier, table
+from helpers.c_source.kinds import SETS, table
+from helpers.c_source.known import identifier
 from helpers.c_source.lines import block, wrapped
 from helpers.c_source.parts import COMPILE, parts, runtime, words
 from helpers.c_source.printer import Printer
 from helpers.c_source.record import Record
 from helpers.c_source.term import Parameters, Term, generalised
 from helpers.c_source.values import regions
+from helpers.deviations import Erratum, name_of
 from helpers.kinds import BY_NAME
 from helpers.model import Facts
 from helpers.operations import Region
@@ -27,19 +29,6 @@ from helpers.steps import Step
 
 #: What the memory for the masks depends on.
 _CASES = ("swap", "guards", "empties")
-
-
-@dataclass(frozen=True)
-class Issue:
-    """A known defect: on a kernel that has it, the steps of its probe differ from the contract.
-
-    ``match``: a regular expression for what its tests say when they fail for it.
-    """
-
-    name: str
-    summary: str
-    match: str
-    probe: Record
 
 
 @dataclass(frozen=True)
@@ -55,11 +44,6 @@ def _function(name: str, parameters: str, statements: Iterable[Term]) -> str:
     return f"{head}\n{{\n{block(statements, shortened)}\n}}"
 
 
-def _escaped(text: str) -> str:
-    """The inside of a string in C."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
 class Suite:
     """Builds the program from records."""
 
@@ -69,10 +53,10 @@ class Suite:
         self.printer = Printer(facts)
         self.mosaics = mosaics
 
-    def text(self, records: Sequence[Record], issues: Sequence[Issue], left_out: Iterable[str]) -> str:
+    def text(self, records: Sequence[Record], probes: Mapping[type[Erratum], Record], left_out: Iterable[str]) -> str:
         """The program."""
         functions = list(dict.fromkeys(record.function for record in records))
-        named = {identifier(name) for name in (*BY_NAME, *(issue.name for issue in issues))}
+        named = {identifier(name) for name in (*BY_NAME, *map(name_of, probes))}
         names = stems(functions, words() | SETS.keys() | named)
         groups = [
             Group(name, names[name], list(tests), self.printer)
@@ -81,12 +65,13 @@ class Suite:
         omitted = "\n".join(
             textwrap.fill(line, 110, initial_indent=" *   ", subsequent_indent=" *     ") for line in left_out
         )
-        everything = [*records, *(issue.probe for issue in issues)]
+        everything = [*records, *probes.values()]
         tests = "\n\n".join(
             [
                 self.mosaic(),
-                "/* Defects of kernels that are known, each with a short program that finds it out. */",
-                *(self.issue(issue) for issue in issues),
+                "/* A short program for each erratum that finds out whether the kernel has it. */",
+                *(self.probe(erratum, record) for erratum, record in probes.items()),
+                _probes(probes),
                 "/* The tests: what those of a function have in common, and a row for what differs. */",
                 *(_group(group) for group in groups),
                 _table(groups),
@@ -105,17 +90,10 @@ class Suite:
  * Made by the conformance suite (make pagemap_scan.c); not in it:
 {omitted}
  */
-{runtime(names_of_parts, self.facts, tests, table(everything))}"""
+{runtime(names_of_parts, self.facts, tests, list(probes), table(everything))}"""
 
-    def issue(self, issue: Issue) -> str:
-        """A known defect, with its probe."""
-        name = identifier(issue.name)
-        kind = issue.probe.kind
-        probe = _function(f"probe_{name}", "void", issue.probe.forms(self.printer)[0])
-        of = identifier(kind.name) if kind else "NO_KIND"
-        fields = f'"{issue.name}", probe_{name}, {of}, "{_escaped(issue.match)}", NOT_ASKED'
-        summary = textwrap.fill(f"/* {issue.summary[0].upper()}{issue.summary[1:]}. */", 117, subsequent_indent=" * ")
-        return f"{summary}\n{probe}\n\n{wrapped(f'static struct issue {name} = {{ {fields} }};', 0)}"
+    def probe(self, erratum: type[Erratum], record: Record) -> str:
+        return _function(f"probe_{identifier(name_of(erratum))}", "void", record.forms(self.printer)[0])
 
     def mosaic(self) -> str:
         """The function that makes the memory for the masks."""
@@ -147,6 +125,15 @@ def _group(group: Group) -> str:
     return "\n\n".join(functions + rows)
 
 
+def _probes(probes: Mapping[type[Erratum], Record]) -> str:
+    rows = []
+    for erratum, record in probes.items():
+        name, kind = identifier(name_of(erratum)), identifier(record.kind.name) if record.kind else "NO_KIND"
+        rows.append(f"\t{{ {name}, probe_{name}, {kind} }},")
+    lines = "\n".join(rows)
+    return f"static const struct probe probes[] = {{\n{lines}\n\t{{ .run = NULL }},\n}};"
+
+
 def _table(groups: Iterable[Group]) -> str:
     rows = []
     for group in groups:
@@ -164,6 +151,6 @@ static const struct group groups[] = {{
 
 int main(int argc, char **argv)
 {{
-	return suite(argc, argv, groups);
+	return suite(argc, argv, groups, probes);
 }}
 """

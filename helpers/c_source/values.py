@@ -54,6 +54,7 @@ def folded(told: tuple[Region, ...]) -> list[tuple[Region, int, int]]:
             first, times, stride = found[-1]
             distance = region.start - first.start
             same = region.categories == first.categories and region.end - region.start == first.end - first.start
+            same = same and first.end != region.start
             if same and (times == 1 or distance == times * stride):
                 found[-1] = (first, times + 1, stride if times > 1 else distance)
                 continue
@@ -62,13 +63,17 @@ def folded(told: tuple[Region, ...]) -> list[tuple[Region, int, int]]:
 
 
 def regions(expected: tuple[Region, ...]) -> Term:
-    told = []
+    told: list[Term] = []
+    before = None
     for region, times, stride in folded(expected):
         said = (*pages(Span(region.start, region.end)), _said(region.categories))
         repeated = (expression(times, "int64_t", "times"), expression(stride, "int64_t", "stride"))
-        told.append(Term("EVERY(", (*said, *repeated), ")") if times > 1 else Term("R(", said, ")"))
-    before, after = ("REGIONS(", ")") if told else ("NULL", "")
-    return Term(before, tuple(told), after, "const struct region *", "regions")
+        is_apart = before and (before.end, before.categories) == (region.start, region.categories)
+        one = Term("APART(" if is_apart else "R(", said, ")")
+        told.append(Term("EVERY(", (*said, *repeated), ")") if times > 1 else one)
+        before = region
+    begin, end = ("REGIONS(", ")") if told else ("NULL", "")
+    return Term(begin, tuple(told), end, "const struct region *", "regions")
 
 
 def number(value: int) -> str:

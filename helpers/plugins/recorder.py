@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,14 @@ from typing import Any
 import pytest
 
 from helpers import masks
+from helpers.c_source.known import identifier, known_answers
 from helpers.c_source.record import Record
-from helpers.c_source.suite import Issue, Mosaic, Suite
+from helpers.c_source.suite import Mosaic, Suite
 from helpers.c_source.term import Term, expression
-from helpers.plugins.labs import needs_of, new_lab
-from helpers.plugins.stash import HOST, LAB
+from helpers.deviations import Erratum, name_of
+from helpers.lab import CannotAsk
+from helpers.plugins.labs import new_lab
+from helpers.plugins.stash import CATALOGUE, HOST, LAB
 
 RECORDER = pytest.StashKey["Recorder"]()
 
@@ -33,23 +38,19 @@ class Recorder:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.left_out: dict[str, str] = {}
-        #: What the tests that a known issue names need.
-        self.needs: dict[str, list[str]] = {}
 
     def add(self, item: pytest.Item, report: pytest.TestReport) -> None:
         function, _, parameters = item.name.partition("[")
         parameters = parameters and f"[{parameters}"
-        issue = ""
         lab = item.stash.get(LAB, None)
-        self.needs.setdefault(issue, needs_of(item))
         if as_loop := item.get_closest_marker("in_c"):
             call = as_loop.kwargs["call"](**getattr(getattr(item, "callspec", None), "params", {}))
-            self.records.append(Record(function, parameters, loop=call_in_c(call), issue=issue))
+            self.records.append(Record(function, parameters, loop=call_in_c(call)))
         elif only := item.get_closest_marker("kernel_only"):
             self.left_out[function] = only.args[0]
         elif report.passed and lab and lab.steps:
             steps, prepared = tuple(lab.steps), tuple(lab.prepared)
-            self.records.append(Record(function, parameters, steps, prepared, issue, facts=lab.facts))
+            self.records.append(Record(function, parameters, steps, prepared, facts=lab.facts))
         elif report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
             self.left_out[f"{function}, in part"] = reason.removeprefix("Skipped: ")
@@ -66,13 +67,48 @@ class Recorder:
             lab = new_lab(config)
             lab.host = replace(lab.host, missing={need: "" for need, lacks in missing.items() if lacks})
             mosaics[case] = Mosaic(lab.steps, masks.build(lab, empties).runs)
+        probes = self.probes(config)
+        records = [self.with_known_answers(record, list(probes), probes) for record in self.records]
         suite = Suite(facts, mosaics)
         left_out = [f"{name}: {reason}" for name, reason in sorted(self.left_out.items())]
-        path.write_text(suite.text(self.records, self.issues(config), left_out))
-        print(f"\n{path}: {len(self.records)} tests; not in it:", *left_out, sep="\n  ")
+        path.write_text(suite.text(records, probes, left_out))
+        print(f"\n{path}: {len(records)} tests; not in it:", *left_out, sep="\n  ")
 
-    def issues(self, config: pytest.Config) -> list[Issue]:
-        return []
+    def probes(self, config: pytest.Config) -> dict[type[Erratum], Record]:
+        """The errata that a program can tell, each with its probe."""
+        found = {}
+        for erratum in config.stash[CATALOGUE]:
+            if not erratum.has_probe() or erratum.may_hang:
+                continue
+            lab = new_lab(config, erratum.needs)
+            with suppress(CannotAsk):
+                erratum.probe(lab)
+                known = known_answers(lab.steps, lab.facts, [*erratum.beside, erratum])
+                found[erratum] = Record("", "", tuple(lab.steps), tuple(lab.prepared), tuple(known), facts=lab.facts)
+            lab.close()
+        return found
+
+    def with_known_answers(
+        self, record: Record, errata: Sequence[type[Erratum]], probes: Mapping[type[Erratum], Record]
+    ) -> Record:
+        """A record, with what kernels answer that have the errata; one that is about a probe, with its memory."""
+        if record.loop:
+            called = str(record.loop)
+            prepared = next((probe.prepared for one, probe in probes.items() if called == probe_of(one)), ())
+            return replace(record, prepared=prepared)
+        return replace(record, known=tuple(known_answers(record.steps, record.facts, errata)))
+
+
+def probe_of(erratum: type[Erratum]) -> str:
+    """The call of an erratum's probe in C."""
+    return f"probe_{identifier(name_of(erratum))}()"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """What is told in C as a call needn't be carried out to be recorded."""
+    is_call = RECORDER in pyfuncitem.config.stash and pyfuncitem.get_closest_marker("in_c")
+    return True if is_call else None
 
 
 @pytest.hookimpl(wrapper=True)

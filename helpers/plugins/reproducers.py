@@ -10,14 +10,20 @@ import pytest
 from pytest_html import extras
 
 from helpers.c_source.reproducer import reproducer
+from helpers.deviations import Erratum
 from helpers.plugins.clauses import catalogue, clauses_of
-from helpers.plugins.stash import HOST, LAB
+from helpers.plugins.stash import CATALOGUE, HOST, LAB
 from helpers.plugins.verdict import SUBJECT
 
 
 def file_name(nodeid: str) -> str:
     """A name for a test's C: that of the test, in characters that every file system takes."""
     return re.sub(r"[^\w.=+-]+", "-", nodeid.rsplit("/", 1)[-1].replace(".py::", "-")).strip("-") + ".c"
+
+
+def told_apart(config: pytest.Config) -> list[type[Erratum]]:
+    """The errata that can be told, which are named where a kernel answers as they predict."""
+    return [erratum for erratum in config.stash.get(CATALOGUE, ()) if erratum.has_probe()]
 
 
 def write_reproducer(item: pytest.Item, directory: Path) -> Path | None:
@@ -27,7 +33,9 @@ def write_reproducer(item: pytest.Item, directory: Path) -> Path | None:
         return None
     told = [f"{catalogue()[clause]['says']} ({catalogue()[clause]['where']})" for clause in clauses_of(item)]
     name = item.nodeid.rsplit("/", 1)[-1]
-    text = reproducer(name, lab.steps, item.config.stash[HOST].facts, told, item.config.stash[SUBJECT].kernel)
+    text = reproducer(
+        name, lab.steps, item.config.stash[HOST].facts, told, item.config.stash[SUBJECT].kernel, told_apart(item.config)
+    )
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / file_name(item.nodeid)
     path.write_text(text)

@@ -80,7 +80,7 @@ class SoftDirtyLostInMerge(Erratum):
         lab.clear_refs()
         lab.map((2, 4), prot=Prot.READ)
         lab.mprotect((0, 2), Prot.READ)
-        lab.scan((0, 4))
+        lab.scan((0, 4), mask=Category.SOFT_DIRTY, returned=Category.SOFT_DIRTY)
 
     def mprotect(self, op: Protection) -> None:
         was_new = self.memory[op.span.start].is_new

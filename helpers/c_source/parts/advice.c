@@ -1,5 +1,11 @@
 //@ advise: entries
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <time.h>
+
+/* In the place of an errno. */
+#define DOES_NOT_RETURN -1
 
 static int any_present(int64_t start, int64_t stop)
 {
@@ -36,6 +42,31 @@ static int there_is_swap(void)
 	return free_swap > 1024;
 }
 
+static sigjmp_buf past_the_call;
+
+static void leave_the_call(int number)
+{
+	(void)number;
+	siglongjmp(past_the_call, 1);
+}
+
+/* The errno of madvise(2), or DOES_NOT_RETURN: the kernel may begin the call anew for ever, whatever signals come. */
+static int advised(int64_t start, int64_t stop, int advice)
+{
+	struct itimerval limit = { .it_value = { 0, 250000 + 1000 * (stop - start) % 700000 } }, none = { 0 };
+	struct sigaction before, action = { .sa_handler = leave_the_call, .sa_flags = SA_NODEFER };
+	volatile int result = DOES_NOT_RETURN;
+
+	sigaction(SIGPROF, &action, &before);
+	if (!sigsetjmp(past_the_call, 1)) {
+		setitimer(ITIMER_PROF, &limit, NULL);
+		result = madvise(at(start), (stop - start) * PAGE, advice) ? errno : 0;
+	}
+	setitimer(ITIMER_PROF, &none, NULL);
+	sigaction(SIGPROF, &before, NULL);
+	return result;
+}
+
 /*
  * madvise(2). MADV_PAGEOUT is repeated until the pages are gone, MADV_MERGEABLE waited for until all are one. A kernel
  * that is built without huge pages has none to keep away: it doesn't know MADV_NOHUGEPAGE.
@@ -43,17 +74,37 @@ static int there_is_swap(void)
 static void advise(int64_t start, int64_t stop, int advice)
 {
 	time_t limit = time(NULL) + 30;
-	int result;
 
 	if (advice == MADV_PAGEOUT && !there_is_swap())
 		end(CANNOT_ASK, "can't be asked here: there is no swap");
 	do {
-		result = madvise(at(start), (stop - start) * PAGE, advice);
-		if (result && errno == EINVAL && advice == MADV_NOHUGEPAGE)
+		errno = advised(start, stop, advice);
+		if (errno == EINVAL && advice == MADV_NOHUGEPAGE)
 			return;
-		must(result, "madvise");
+		if (errno == DOES_NOT_RETURN)
+			end(DIFFERS, "doesn't keep the clause: madvise(2) doesn't return");
+		must(errno ? -1 : 0, "madvise");
 		if (time(NULL) > limit)
 			end(CANNOT_ASK, "can't be asked here: the kernel doesn't do what madvise(2) asks");
 	} while ((advice == MADV_PAGEOUT && any_present(start, stop)) ||
 		 (advice == MADV_MERGEABLE && !are_one(start, stop)));
+}
+
+//@ expect_advice: errata advise
+/* madvise(2), whose errno is asked for. */
+static void expect_advice(int64_t start, int64_t stop, int advice, int error, const struct known *known)
+{
+	const struct known *now = known_answer(present, known), *then = known_answer(present | probed, known);
+	int found = advised(start, stop, advice);
+
+	if (judge(now, found == (now ? now->error : error), found == (then ? then->error : error)))
+		return;
+	say("# madvise(2): expected %s, observed ", error ? strerror(error) : "success");
+	say("%s\n", found == DOES_NOT_RETURN ? "that it doesn't return" : found ? strerror(found) : "success");
+	if (found == error)
+		end_kept(now);
+	for (; known && known->errata; known++)
+		if (found == known->error)
+			name_errata(known->errata);
+	end(DIFFERS, "doesn't keep the clause");
 }

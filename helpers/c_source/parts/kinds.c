@@ -1,4 +1,4 @@
-//@ prepare: advise map_file read_pages write_pages set_protection track expect_entries expect_huge
+//@ prepare: advise map_file read_pages write_pages set_protection track expect_state expect_huge
 struct kind {
 	const char *name;
 	int64_t pages;
@@ -28,7 +28,7 @@ static uint32_t verified;
 
 static void verify(int64_t start, int64_t stop)
 {
-	expect_entries(start, stop, STATE, UNFIT, RUNS({ kind->pages, kind->state }));
+	expect_state(start, stop, RUNS({ kind->pages, kind->state }));
 	if (kind->huge >= 0)
 		expect_huge(start, stop, kind->huge);
 	verified |= 1U << (kind - kinds);
@@ -54,7 +54,7 @@ static void prepare(int64_t start, const char *file, enum tracking tracking)
 			advise(start, stop, *step);
 	}
 	if (verified & 1U << (kind - kinds))
-		expect_entries(start, start + 1, STATE, UNFIT, RUNS({ 1, kind->state }));
+		expect_state(start, start + 1, RUNS({ 1, kind->state }));
 	else
 		verify(start, stop);
 	if (tracking != UNTRACKED)

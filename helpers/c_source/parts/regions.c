@@ -7,6 +7,8 @@ struct region {
 };
 #define REGIONS(...) (struct region[]){ __VA_ARGS__, { 0, 0, 0, 0, 0 } }
 #define R(start, stop, categories) { start, stop, categories, 1, 0 }
+/* One that isn't merged with an equal one before it, as it should be. */
+#define APART(start, stop, categories) { start, stop, categories, 1, -1 }
 #define EVERY(start, stop, categories, times, stride) { start, stop, categories, times, stride }
 #define MOST_REGIONS 4096
 
@@ -62,7 +64,8 @@ static size_t expected_regions(const struct region *region, uint64_t returned, s
 			uint64_t start = (uintptr_t)at(region->start + turn * region->stride);
 			uint64_t stop = (uintptr_t)at(region->stop + turn * region->stride);
 
-			if (count && found[count - 1].end == start && found[count - 1].categories == categories)
+			if (region->stride >= 0 && count && found[count - 1].end == start &&
+			    found[count - 1].categories == categories)
 				found[count - 1].end = stop;
 			else
 				found[count++] = (struct page_region){ start, stop, categories };

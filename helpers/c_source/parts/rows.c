@@ -73,7 +73,6 @@ static int next_test(void)
 		if (!sigsetjmp(way_out, 0))         \
 			call
 #define ROW(on, called, ...) { .kinds = on, .name = called, __VA_ARGS__ }
-#define KNOWN(defect) .issue = &defect
 #define OLD_WRITTEN .old_written = 1
 #define NO_KIND 0
 /* A group: one row without arguments, or the function that tells its rows. */

@@ -1,4 +1,4 @@
-//@ scan: child_pagemap regions
+//@ scan: child_pagemap errata regions
 /* For vec_len: for all regions, for none, no vec at all; for returned: all categories that are known, none. */
 #define ROOM 0
 #define NO_ROOM UINT64_MAX
@@ -33,6 +33,7 @@ struct scan {
 	int error, stops;
 	int64_t walk_end;
 	const struct region *regions;
+	const struct known *known;
 };
 #define SCAN(from, to, ...) scan((struct scan){ .start = from, .stop = to, __VA_ARGS__ })
 #define STOPS_AT(page) .stops = 1, .walk_end = page
@@ -49,10 +50,69 @@ static void *store(uint64_t address, const struct pm_scan_arg *arg)
 	return place;
 }
 
-/* PAGEMAP_SCAN, compared with what the contract says. */
+/* An answer as the kernel gives it. */
+struct answer {
+	long result;
+	uint64_t walk_end;
+	const struct page_region *regions;
+	size_t count;
+};
+
+/* The answer that is due: the contract's, or that of a kernel of which is known what it answers. */
+static struct answer due(const struct scan *scan, const struct known *known, uint64_t returned,
+			 struct page_region *regions)
+{
+	int error = known ? known->error : scan->error, stops = known ? known->stops : scan->stops;
+	int64_t page = !stops ? scan->stop : known ? known->walk_end : scan->walk_end;
+	size_t count = expected_regions(known ? known->regions : scan->regions, returned, regions);
+
+	return (struct answer){ error ? -error : (long)count,
+				stops && page == NOT_WRITTEN ? UNTOUCHED : (uintptr_t)at(page), regions, count };
+}
+
+static int is_equal(const struct answer *one, const struct answer *other)
+{
+	return one->result == other->result && one->walk_end == other->walk_end && one->count == other->count &&
+	       !memcmp(one->regions, other->regions, one->count * sizeof(*one->regions));
+}
+
+/* Compares an answer with what the contract says, or with what is known of the kernel. */
+static void compare(const struct scan *scan, uint64_t returned, const struct answer *found)
+{
+	static struct page_region expected[MOST_REGIONS], instead[MOST_REGIONS];
+	const struct known *now = known_answer(present, scan->known);
+	const struct known *then = known_answer(present | probed, scan->known);
+	struct answer contract = due(scan, NULL, returned, expected), other = contract;
+	int keeps_contract = is_equal(found, &contract), is_known = keeps_contract, is_probed = keeps_contract;
+
+	if (now) {
+		other = due(scan, now, returned, instead);
+		is_known = is_equal(found, &other);
+	}
+	if (then) {
+		other = due(scan, then, returned, instead);
+		is_probed = is_equal(found, &other);
+	}
+	if (judge(now, is_known, is_probed))
+		return;
+	say("# scan of pages %" PRId64 " to %" PRId64 ": ", scan->start, scan->stop);
+	say("the kernel differs from the contract\n");
+	show("expected", contract.result, contract.walk_end, expected, contract.count);
+	show("observed", found->result, found->walk_end, found->regions, found->count);
+	if (keeps_contract)
+		end_kept(now);
+	for (const struct known *known = scan->known; known && known->errata; known++) {
+		other = due(scan, known, returned, instead);
+		if (is_equal(found, &other))
+			name_errata(known->errata);
+	}
+	end(DIFFERS, "doesn't keep the clause");
+}
+
+/* PAGEMAP_SCAN, compared with what is due. */
 static void scan(struct scan scan)
 {
-	static struct page_region vec[MOST_REGIONS + 1], expected[MOST_REGIONS];
+	static struct page_region vec[MOST_REGIONS + 1];
 	static size_t touched = MOST_REGIONS + 1;
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
@@ -68,14 +128,10 @@ static void scan(struct scan scan)
 		.category_anyof_mask = scan.anyof,
 		.return_mask = scan.returned == NO_CATEGORY ? 0 : scan.returned ? scan.returned : known & MADE_FOR,
 	};
-	uint64_t masks, walk_end = (uintptr_t)at(scan.stops ? scan.walk_end : scan.stop);
-	const struct page_region *regions = vec;
+	struct answer found;
 	void *place = &arg;
-	size_t wanted, found;
-	long result, due;
+	uint64_t masks;
 
-	if (scan.stops && scan.walk_end == NOT_WRITTEN)
-		walk_end = UNTOUCHED;
 	while (touched)
 		vec[--touched].start = UNTOUCHED;
 	for (const struct field *field = scan.put; field && field->offset != SIZE_MAX; field++)
@@ -85,27 +141,22 @@ static void scan(struct scan scan)
 		end(CANNOT_ASK, "can't be asked here: the kernel knows other categories than this was made for");
 	if (masks & PAGE_IS_SOFT_DIRTY && all_soft_dirty)
 		end(CANNOT_ASK, "can't be asked here: this is for kernels without CONFIG_MEM_SOFT_DIRTY");
-	wanted = expected_regions(scan.regions, arg.return_mask, expected);
-	due = scan.error ? -scan.error : (long)wanted;
 	if (scan.place == AT_NULL)
 		place = NULL;
 	else if (scan.place != ON_THE_STACK)
 		place = store(scan.place, &arg);
-	result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN, place);
-	result = result < 0 ? -errno : result;
+	found.result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN, place);
+	found.result = found.result < 0 ? -errno : found.result;
 	while (touched <= MOST_REGIONS && vec[touched].start != UNTOUCHED)
 		touched++;
-	if (scan.vec && result > 0)
-		regions = (const struct page_region *)(uintptr_t)scan.vec;
-	found = regions == vec ? touched : (size_t)result;
-	if (result == due && arg.walk_end == walk_end && found == wanted &&
-	    !memcmp(regions, expected, found * sizeof(*regions)))
-		return;
-	say("# scan of pages %" PRId64 " to %" PRId64 ": ", scan.start, scan.stop);
-	say("the kernel differs from the contract\n");
-	show("expected", due, walk_end, expected, wanted);
-	show("observed", result, arg.walk_end, regions, found);
-	end(DIFFERS, "doesn't keep the clause");
+	found.regions = vec;
+	found.count = touched;
+	found.walk_end = arg.walk_end;
+	if (scan.vec && found.result > 0) {
+		found.regions = (const struct page_region *)(uintptr_t)scan.vec;
+		found.count = found.result;
+	}
+	compare(&scan, arg.return_mask, &found);
 }
 
 //@ resume: scan

@@ -25,13 +25,14 @@ static void run_group(size_t place)
 	fflush(stdout);
 }
 
-static int run_all(const struct group *groups)
+static int run_all(const struct group *groups, const struct probe *probes)
 {
 	static const int deadly[] = { SIGSEGV, SIGBUS, SIGALRM };
 	size_t planned = 0, place = 0;
 
 	for (int index = 0; index < 3; index++)
 		sigaction(deadly[index], &(struct sigaction){ .sa_handler = die_of, .sa_flags = SA_NODEFER }, NULL);
+	find_errata(probes);
 	for (group = groups; group->name; group++)
 		planned += run_rows(COUNT) > 0;
 	printf("KTAP version 1\n1..%zu\n", planned);
@@ -45,7 +46,7 @@ static int run_all(const struct group *groups)
 }
 
 /* Tests run in a process of their own: whatever becomes of it, this one puts the machine back. */
-static int run_in_a_child(const struct group *groups)
+static int run_in_a_child(const struct group *groups, const struct probe *probes)
 {
 	int ended;
 
@@ -59,7 +60,7 @@ static int run_in_a_child(const struct group *groups)
 		}
 		prepare_to_ask();
 		userfaultfd(ASYNC);
-		_exit(run_all(groups));
+		_exit(run_all(groups, probes));
 	}
 	if (tester < 0 || waitpid(tester, &ended, 0) < 0)
 		return CANNOT_ASK;
@@ -70,7 +71,7 @@ static int run_in_a_child(const struct group *groups)
 	return DIFFERS;
 }
 
-static int suite(int argc, char **argv, const struct group *groups)
+static int suite(int argc, char **argv, const struct group *groups, const struct probe *probes)
 {
 	int option, lists = 0, result, is_init = getpid() == 1;
 
@@ -93,7 +94,7 @@ static int suite(int argc, char **argv, const struct group *groups)
 		be_init();
 	set_machine_up();
 	fflush(stdout);
-	result = run_in_a_child(groups);
+	result = run_in_a_child(groups, probes);
 	put_back();
 	fflush(stdout);
 	if (is_init)

@@ -1,4 +1,4 @@
-//@ expect_entries: entries
+//@ entries_are: entries
 struct run {
 	int64_t pages;
 	uint64_t bits;
@@ -20,26 +20,51 @@ static void show_entry(const char *title, int64_t page, uint64_t entry)
 	say("\n");
 }
 
-/* Compares what read(2) of pagemap says, reduced to some of its bits. */
-static void expect_entries(int64_t start, int64_t stop, uint64_t bits, int otherwise, const struct run *runs)
+/* Whether read(2) of pagemap says what it should, reduced to some of its bits; shows the first page where it doesn't. */
+static int entries_are(int64_t start, int64_t stop, uint64_t bits, const struct run *runs, int shows_difference)
 {
-	uint64_t *found = entries(start, stop);
+	uint64_t *found = entries(start, stop), soft_dirty = all_soft_dirty ? PM_SOFT_DIRTY : 0;
 	int64_t page = start;
 
 	for (; runs->pages; runs++) {
 		for (int64_t last = page + runs->pages; page < last; page++) {
-			uint64_t soft_dirty = all_soft_dirty && page < stop ? PM_SOFT_DIRTY : 0;
 			uint64_t expected = (runs->bits | soft_dirty) & bits, observed = found[page - start] & bits;
 
 			if (observed == expected)
 				continue;
-			show_entry("expected", page, expected);
-			show_entry("observed", page, observed);
-			if (otherwise == UNFIT)
-				end(UNFIT, "the memory isn't what it should be");
-			end(DIFFERS, "doesn't keep the clause");
+			if (shows_difference) {
+				show_entry("expected", page, expected);
+				show_entry("observed", page, observed);
+			}
+			return 0;
 		}
 	}
+	return 1;
+}
+
+//@ expect_state: entries_are
+/* The memory is what it should be, or can't be asked about. */
+static void expect_state(int64_t start, int64_t stop, const struct run *runs)
+{
+	if (!entries_are(start, stop, STATE, runs, 1))
+		end(UNFIT, "the memory isn't what it should be");
+}
+
+//@ expect_entries: errata entries_are
+/* What read(2) of pagemap says, compared with what the contract says, or with what is known of the kernel. */
+static void expect_entries(int64_t start, int64_t stop, const struct run *runs, const struct known *known)
+{
+	const struct known *now = known_answer(present, known), *then = known_answer(present | probed, known);
+	int is_known = entries_are(start, stop, EVERY_BIT, now ? now->runs : runs, 0);
+
+	if (judge(now, is_known, entries_are(start, stop, EVERY_BIT, then ? then->runs : runs, 0)))
+		return;
+	if (entries_are(start, stop, EVERY_BIT, runs, 1))
+		end_kept(now);
+	for (; known && known->errata; known++)
+		if (entries_are(start, stop, EVERY_BIT, known->runs, 0))
+			name_errata(known->errata);
+	end(DIFFERS, "doesn't keep the clause");
 }
 
 //@ expect_huge: entries

@@ -6,5 +6,6 @@ from helpers.plugins.stash import CATALOGUE
 from suites.errata import ERRATA
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[CATALOGUE] = ERRATA

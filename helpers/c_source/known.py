@@ -1,0 +1,89 @@
+"""What a kernel with errata answers, where that isn't what the contract says."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from helpers.deviations import Erratum, name_of, together
+from helpers.errata import answers
+from helpers.model import Facts
+from helpers.steps import Step, told
+
+
+@dataclass(frozen=True)
+class Known:
+    """An answer, and the errata which a kernel has that gives it. The first that fits a kernel counts."""
+
+    errata: tuple[type[Erratum], ...]
+    answer: Any
+
+
+#: What is known of one step: nothing, where every kernel answers as the contract says.
+KnownAnswers = tuple[Known, ...]
+
+
+def known_answers(steps: Sequence[Step], facts: Facts, errata: Sequence[type[Erratum]]) -> list[KnownAnswers]:
+    """For each step of a program, what kernels answer that have some of the errata."""
+    program = _Program(steps, facts)
+    matter = program.those_that_matter(errata)
+    found = []
+    sets = [chosen for size in range(1, len(matter) + 1) for chosen in itertools.combinations(matter, size)]
+    by_set = {chosen: program.answers_with(chosen) for chosen in sets}
+    for number, expected in enumerate(program.expected):
+        known: list[Known] = []
+        for chosen in sets:  # Small ones first; what they say already isn't said again.
+            answer = by_set[chosen][number] if number < len(by_set[chosen]) else expected
+            said = next((one.answer for one in known if set(one.errata) <= set(chosen)), expected)
+            if answer != said:
+                known.insert(0, Known(chosen, answer))
+        found.append(tuple(known))
+    return found
+
+
+def identifier(name: str) -> str:
+    """A name as it can be in C."""
+    return name.replace("-", "_")
+
+
+def names_of_errata(errata: Sequence[type[Erratum]]) -> str:
+    """The errata in C: a bit for each, and what there is to say of it."""
+    bits = [f"{identifier(name_of(one))} = 1 << {number}" for number, one in enumerate(errata)]
+    told = [f"\t{quoted(f'{name_of(one)}: {one.says()} ({one.fixed})')}," for one in errata] or ["\tNULL,"]
+    enumerators = ["enum {", *(f"\t{bit}," for bit in bits), "};"] if bits else []
+    return "\n".join([*enumerators, "static const char *const errata_names[] = {", *told, "};"])
+
+
+def quoted(text: str) -> str:
+    """A string in C, in lines of 120 columns."""
+    lines = textwrap.wrap(text, 108, break_long_words=False, break_on_hyphens=False)
+    escaped = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
+    ends = [" "] * (len(lines) - 1) + [""]
+    return "\n\t".join(f'"{line}{end}"' for line, end in zip(escaped, ends, strict=True))
+
+
+class _Program:
+    """The steps of a program, asked of models again and again."""
+
+    def __init__(self, steps: Sequence[Step], facts: Facts) -> None:
+        self.steps = steps
+        self.facts = facts
+        self.expected = [
+            told(step.operation, step.expected) if step.is_precondition else step.expected for step in steps
+        ]
+
+    def answers_with(self, errata: Sequence[type[Erratum]]) -> list[Any]:
+        return list(answers(together(errata)(self.facts), self.steps))
+
+    def those_that_matter(self, errata: Sequence[type[Erratum]]) -> list[type[Erratum]]:
+        """Those without which something would be answered otherwise: found by halves, since most matter seldom."""
+        if self.answers_with(errata) == self.expected:
+            return []
+        if len(errata) == 1:
+            return list(errata)
+        half = len(errata) // 2
+        found = self.those_that_matter(errata[:half]) + self.those_that_matter(errata[half:])
+        return found or list(errata)
