@@ -18,7 +18,7 @@ from vm.inside.invocation import collect
 from vm.kernels.kernel import Kernel
 from vm.results.left_behind import Results
 
-_RESULT = re.compile(r"^ {2,4}(ok|not ok) \d+ (?:- )?(\S+)(?: # (XFAIL|SKIP)))?")
+_RESULT = re.compile(r"^ {2,4}(ok|not ok) \d+ (?:- )?(\S+)(?: # (XFAIL|SKIP))?")
 #: With which the program begins a line that tells of an erratum that made a difference.
 _MET = "# erratum "
 _PROVEN = re.compile(r"# (\d+) mask combinations proven")

@@ -80,6 +80,6 @@ def test_a_bisection_finds_a_known_defect(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     tree = FakeTree(tmp_path / "linux")
     commits = commit_history(tree, {state: copying(kernel) for state, kernel in kernels.items()})
-    asked = ["--", "--no-known-issues", "suites/test_witness.py", "-k", "thp-zero"]
+    asked = ["--", "--no-errata", "suites/test_witness.py", "-k", "thp-zero"]
     arguments = ["--accel=tcg", f"--results={tmp_path / 'results'}", *asked]
     check_found(tree, commits, bisect(tree, commits, "vm", arguments, limit=3500))
