@@ -49,6 +49,8 @@ class Categories(Memory):
             found |= self.undecided(other) | (self.categories(page) ^ self.categories(other))
         if page.may_be_small:
             found |= HUGE
+        if page.may_be_new and self.facts.soft_dirty and not page.dirtied:
+            found |= SOFT_DIRTY
         return found & self.known
 
     def is_soft_dirty(self, page: Page) -> bool:

@@ -24,8 +24,19 @@ class Mappings(Memory):
 
     def expand(self) -> None:
         """soft-dirty.rst: a mapping that is expanded is soft-dirty as a whole, as a new one is."""
+        for run in self.mappings_with_new_pages():
+            for page in run:
+                page.is_new = True
+
+    def merge(self) -> None:
+        """What is new stays so where mappings become one. Whether what was there before is, no document says."""
+        for run in self.mappings_with_new_pages():
+            for page in run:
+                page.may_be_new = not page.is_new
+
+    def mappings_with_new_pages(self) -> list[list[Page]]:
         if not self.was_cleared:
-            return
+            return []
         runs: list[list[Page]] = []
         for number in sorted(self.memory):
             page = self.memory[number]
@@ -33,10 +44,7 @@ class Mappings(Memory):
                 runs[-1].append(page)
             else:
                 runs.append([page])
-        for run in runs:
-            is_new = any(page.is_new for page in run)
-            for page in run:
-                page.is_new = is_new
+        return [run for run in runs if any(page.is_new for page in run)]
 
     def unmap(self, op: Unmap) -> None:
         self.split_at_borders(op.span)
@@ -55,10 +63,10 @@ class Mappings(Memory):
             self.memory[op.to + offset] = page
             if self.has_table(number):
                 self.make_entry(op.to + offset)
-        self.expand()
+        self.merge()
 
     def mprotect(self, op: Protection) -> None:
         self.split_at_borders(op.span)
         for page in self.pages(op.span):
             page.prot = op.prot
-        self.expand()
+        self.merge()

@@ -49,6 +49,8 @@ class Page:
     dirtied: bool = False
     #: What may stand in the entry as well: no document decides between the two.
     alternative: Content | None = None
+    #: It became part of a mapping that is new since soft-dirty bits were cleared: whether it is, no document says.
+    may_be_new: bool = False
     #: Whether it is still mapped as part of a huge page, no document says.
     may_be_small: bool = False
     #: A byte of this page was stored to: it isn't only a part of a huge page that was filled with zeros.

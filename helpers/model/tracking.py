@@ -43,4 +43,4 @@ class TrackingOfWrites(Memory):
         """soft-dirty.rst: clears the soft-dirty bits of all the memory of the process."""
         self.was_cleared = True
         for page in self.memory.values():
-            page.is_new = page.dirtied = False
+            page.is_new = page.may_be_new = page.dirtied = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helpers.interface.uapi import PagemapBit, pagemap_bit
+from helpers.model.bits import SOFT_DIRTY
 from helpers.model.categories import Categories
 from helpers.model.facts import Unspecified
 from helpers.model.pages import Content, Page
@@ -21,6 +22,8 @@ class Witnesses(Categories):
         """The bits of a page. Raises Unspecified where no document decides."""
         page = self.memory.get(number)
         bits = self.pagemap_bits(page)
+        if page and page.may_be_new and self.undecided(page) & SOFT_DIRTY:
+            raise Unspecified(f"whether page {number} is soft-dirty")
         if page and page.alternative:
             other = replace(page, content=page.alternative, alternative=None)
             if self.pagemap_bits(other) != bits:

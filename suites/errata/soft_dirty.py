@@ -7,6 +7,7 @@ from helpers.interface.uapi import Category, PagemapBit, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Page, Space
+from helpers.model.walk import Walk
 from helpers.operations import ClearRefs, Prot, Protection, Span
 
 WRITTEN = Category.WRITTEN
@@ -80,13 +81,13 @@ class SoftDirtyLostInMerge(Erratum):
         lab.clear_refs()
         lab.map((2, 4), prot=Prot.READ)
         lab.mprotect((0, 2), Prot.READ)
-        lab.scan((0, 4), mask=Category.SOFT_DIRTY, returned=Category.SOFT_DIRTY)
+        lab.scan((2, 4), mask=Category.SOFT_DIRTY, returned=Category.SOFT_DIRTY)
 
     def mprotect(self, op: Protection) -> None:
         was_new = self.memory[op.span.start].is_new
         super().mprotect(op)
         for page in self.mapping_around(op.span.start):
-            page.is_new = was_new
+            page.is_new, page.may_be_new = was_new, False
 
 
 class SplitIsSoftDirty(Erratum):
@@ -113,3 +114,11 @@ class SplitIsSoftDirty(Erratum):
         super().split(space, unit)
         for part in dirty:
             part.dirtied = True
+
+    def protect_part(self, walk: Walk, entry: Span, accepted: int, categories: int) -> tuple[int, bool]:
+        """The scan that splits it reports the pages as they are then."""
+        found = super().protect_part(walk, entry, accepted, categories)
+        for number in walk.split:
+            if self.is_soft_dirty(walk.space[number]):
+                walk.split[number] |= Category.SOFT_DIRTY.value & self.known
+        return found
