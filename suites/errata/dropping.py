@@ -7,7 +7,7 @@ from helpers.interface.uapi import Category
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Page
-from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, PunchHole
+from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, PunchHole, Tracking
 
 WRITTEN = Category.WRITTEN
 
@@ -58,7 +58,7 @@ class HugetlbDontneedStaysProtected(Erratum):
         lab.scan(span)
 
     def advise_page(self, advice: Advice, number: int, page: Page) -> None:
-        was = page.protected
+        was = page.protected and page.tracking is not Tracking.ACCESS  # Of that, no marker is left.
         super().advise_page(advice, number, page)
         if advice is Advice.DONTNEED and page.backing.is_hugetlb and was:
             page.protected, page.discarded = True, False
@@ -81,7 +81,11 @@ class HolePunchStaysProtected(Erratum):
         lab.scan(span)
 
     def punch_hole(self, op: PunchHole) -> None:
-        was = [page for page in self.pages_of_file(op.file, op.span) if page.protected and not page.is_huge_of_file]
+        was = [
+            page
+            for page in self.pages_of_file(op.file, op.span)
+            if page.protected and page.tracking is not Tracking.ACCESS and not page.is_huge_of_file
+        ]
         super().punch_hole(op)
         for page in was:
             page.protected, page.discarded = True, False
