@@ -24,10 +24,16 @@ def story(memory: Sequence[str], steps: Sequence[Step]) -> str:
     return "\n".join(lines)
 
 
-def difference(memory: Sequence[str], steps: Sequence[Step], errata: Sequence[str] = ()) -> str:
+def difference(
+    memory: Sequence[str],
+    steps: Sequence[Step],
+    errata: Sequence[str] = (),
+    suspicion: tuple[str, Any] | None = None,
+) -> str:
     """The story, and how the last answer differs from what the contract says.
 
-    ``errata``: the names of those that predict another answer here, which is shown as well.
+    ``errata``: the names of those that predict another answer here, which is shown as well. ``suspicion``: the name of
+    one that the kernel might have, and the answer it predicts.
     """
     step = steps[-1]
     kept = step.observed == step.expected
@@ -44,6 +50,8 @@ def difference(memory: Sequence[str], steps: Sequence[Step], errata: Sequence[st
         lines += other_answers(step.expected, step.observed)
     if step.deviates:
         lines.append(f"with {', '.join(errata)}, which this kernel has, it should be: {answer(step.predicted)}")
+    if suspicion:
+        lines.append(f"with {suspicion[0]}, which is asked for here, it would be: {answer(suspicion[1])}")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from helpers.deviations import Erratum, name_of, together
-from helpers.errata import responsible
+from helpers.errata import answers, responsible
 from helpers.explain import difference
 from helpers.host import Host
 from helpers.interface.native import SuiteError
@@ -92,6 +92,8 @@ class Lab:
         self.prepared: list[Prepared] = []
         #: Labs whose differences count as this one's.
         self.others: list[Lab] = []
+        #: An erratum that a failure may be: what it predicts is shown then as well.
+        self.suspected: type[Erratum] | None = None
 
     def close(self) -> None:
         self.target.close()
@@ -99,6 +101,7 @@ class Lab:
     def beside(self, host: Host, target: Target) -> Lab:
         """Another lab, with the same errata, whose differences count as this one's."""
         found = Lab(host, target, self.errata, self.may_hang)
+        found.suspected = self.suspected
         self.others.append(found)
         return found
 
@@ -123,7 +126,14 @@ class Lab:
         __tracebackhide__ = True
         if step.observed != step.predicted:
             near = [name_of(erratum) for erratum in self.errata_met()] if step.deviates else []
-            raise KernelDiffers(difference(self.memory, self.steps, near))
+            raise KernelDiffers(difference(self.memory, self.steps, near, self.suspicion()))
+
+    def suspicion(self) -> tuple[str, Any] | None:
+        """The name of the erratum that is suspected, and what it says to the last operation beside those known."""
+        if self.suspected is None or self.suspected in self.errata:
+            return None
+        told = list(answers(together([*self.errata, self.suspected])(self.facts), self.steps))
+        return (name_of(self.suspected), told[-1]) if len(told) == len(self.steps) else None
 
     @property
     def deviates(self) -> bool:

@@ -22,21 +22,22 @@ class Presence(enum.Enum):
 
 
 class _Probe(Lab):
-    """A lab that doesn't end at a difference: it notes which of the two the kernel still agrees with."""
+    """A lab that doesn't end at a difference: what it has asked tells which of the two the kernel agrees with."""
 
-    def __init__(self, host: Host, target: Target, beside: Sequence[type[Erratum]], erratum: type[Erratum]) -> None:
-        super().__init__(host, target, [*beside, erratum], may_hang=True, model=together(beside)(host.facts))
-        self.keeps = self.shows = True
-
-    def compare(self, step: Step) -> None:
-        self.keeps = self.keeps and step.observed == step.expected
-        self.shows = self.shows and step.observed == step.predicted
+    def __init__(self, host: Host, target: Target, without: Sequence[type[Erratum]], erratum: type[Erratum]) -> None:
+        super().__init__(host, target, [*without, erratum], may_hang=True, model=together(without)(host.facts))
+        self.without = without
+        self.erratum = erratum
+        self.asked: list[Step] = []
 
     def beside(self, host: Host, target: Target) -> Lab:
-        *others, erratum = self.errata
-        found = _Probe(host, target, others, erratum)
+        found = _Probe(host, target, self.without, self.erratum)
+        found.asked = self.asked
         self.others.append(found)
         return found
+
+    def compare(self, step: Step) -> None:
+        self.asked.append(step)
 
 
 def presence(
@@ -55,12 +56,12 @@ def presence(
         return Presence.NOT_ASKED
     finally:
         lab.close()
-    if not lab.deviates:
+    if not any(step.deviates for step in lab.asked):
         raise ValueError(f"{erratum.__name__}: the contract, and the contract with it, answer its probe alike")
-    labs = [one for one in (lab, *lab.others) if isinstance(one, _Probe)]
-    if all(one.keeps for one in labs):
+    if all(step.observed == step.expected for step in lab.asked):
         return Presence.ABSENT
-    return Presence.PRESENT if all(one.shows for one in labs) else Presence.NEITHER
+    shows = all(step.observed == step.predicted for step in lab.asked)
+    return Presence.PRESENT if shows else Presence.NEITHER
 
 
 def present(errata: Sequence[type[Erratum]], host: Host, target: Callable[[], Target]) -> list[type[Erratum]]:
