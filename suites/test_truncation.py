@@ -136,6 +136,58 @@ def test_several_mappings_with_gaps_between(lab: Lab, vec_len: int, max_pages: i
     assert lab.scan((0, 30), mask=WRITTEN).regions == ()
 
 
+#: vec_len in regions for which the kernel has room at a time, of which there is one for each page of a huge page, and
+#: some more; and max_pages in the same way, 0 for no limit.
+LIMITS = {
+    "as-many-regions": ((1, 0), (0, 0)),
+    "one-region-more": ((1, 1), (0, 0)),
+    "no-limit": ((4, 0), (0, 0)),
+    "as-many-pages": ((4, 0), (1, 0)),
+    "three-pages-more": ((4, 0), (1, 3)),
+    "all-pages": ((4, 0), (1, 8)),
+}
+
+
+def many_regions(lab: Lab, rooms: int = 1) -> Span:
+    """Memory of which every second page was written: a few more than the kernel has room for so many times."""
+    span = lab.map((0, 2 * (rooms * lab.huge + 8)))
+    lab.register(span)
+    lab.protect(span)
+    for page in range(0, span.end, 2):
+        lab.write(page)
+    return span
+
+
+@pytest.mark.clause("walk-end", "resume", "vec-len", "max-pages")
+@pytest.mark.parametrize("flags", [ScanFlag(0), WP], ids=["get", "wp"])
+@pytest.mark.parametrize(("regions", "pages"), LIMITS.values(), ids=LIMITS)
+def test_every_page_is_told_once_though_there_are_many_regions(
+    lab: Lab, regions: tuple[int, int], pages: tuple[int, int], flags: ScanFlag
+) -> None:
+    span = many_regions(lab)
+    vec_len, max_pages = (times * lab.huge + more for times, more in (regions, pages))
+    found = resumed(lab, span, flags=flags, mask=WRITTEN, vec_len=vec_len, max_pages=max_pages)
+    assert found == [*range(0, span.end, 2)]
+
+
+@pytest.mark.clause("walk-end")
+def test_walk_end_is_end_though_there_are_many_regions_more_than_once(lab: Lab) -> None:
+    span = many_regions(lab, rooms=2)
+    limits = {"returned": WRITTEN, "vec_len": 3 * lab.huge}
+    assert lab.scan(span, mask=WRITTEN, **limits).walk_end == span.end  # type: ignore[arg-type]
+
+
+@pytest.mark.clause("walk-end", "resume")
+@pytest.mark.parametrize("flags", [ScanFlag(0), WP], ids=["get", "wp"])
+def test_who_goes_on_behind_many_regions_finds_what_is_not_protected(lab: Lab, flags: ScanFlag) -> None:
+    span = many_regions(lab)
+    limits = {"mask": WRITTEN, "returned": WRITTEN, "vec_len": 2 * lab.huge}
+    lab.scan(span, flags, **limits)  # type: ignore[arg-type]
+    # A kernel that doesn't say that it has come to the end says that it has come to here.
+    again = lab.scan((2 * lab.huge, span.end), flags, **limits)  # type: ignore[arg-type]
+    assert again.result == (0 if flags else 8)
+
+
 HUGE_KINDS = [
     BY_NAME[name]
     for name in ("thp", "thp-several", "thp-zero", "shmem-thp", "hugetlb-private", "hugetlb-shared", "hugetlb-memfd")

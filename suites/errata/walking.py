@@ -43,6 +43,43 @@ class _Notes(Erratum):
         return super().exhausted(walk) if walk.noted is None else walk.noted
 
 
+class WalkEndOfAFullBuffer(_Notes):
+    """A scan that reports more regions than the kernel has room for at a time comes to the end, but walk_end keeps the
+    place where that room was full for the last time: a caller who resumes is told pages twice."""
+
+    clauses = ("walk-end", "resume")
+    evidence = (
+        "do_pagemap_scan() in fs/proc/task_mmu.c (6.12 to 7.3) walks anew whenever its buffer, of as many regions as "
+        "a PMD entry maps pages, is full, and takes the walk_end of a walk that had to stop for that of the last one"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.map((0, 2 * lab.huge + 2))
+        lab.register(span)
+        lab.protect(span)
+        for page in range(0, span.end, 2):
+            lab.write(page)
+        lab.scan(span, mask=WRITTEN, returned=WRITTEN, vec_len=2 * lab.huge)
+
+    def visit(self, walk: Walk, number: int, page: Page) -> tuple[int, bool]:
+        before = len(walk.output.regions)
+        found = super().visit(walk, number, page)
+        if len(walk.output.regions) > before:
+            self.note_a_full_buffer(walk, before, number)
+        return found
+
+    def protect_part(self, walk: Walk, entry: Span, accepted: int, categories: int) -> tuple[int, bool]:
+        if not walk.output.continues(entry.start, categories & walk.argument.returned):
+            self.note_a_full_buffer(walk, len(walk.output.regions), entry.start)
+        return super().protect_part(walk, entry, accepted, categories)
+
+    def note_a_full_buffer(self, walk: Walk, regions: int, start: int) -> None:
+        """Another region begins at a page, behind so many."""
+        if regions and regions % self.facts.pages_per_huge_page == 0:
+            walk.noted = start
+
+
 class HugetlbPartialGoesOn(_Notes):
     """WP_MATCHING with a max_pages smaller than a hugetlb page passes over such pages and leaves walk_end behind them:
     a caller who resumes never sees their writes."""
@@ -83,9 +120,10 @@ class StaleWalkEndAfterSplit(_Notes):
         lab.scan(span, WP, mask=WRITTEN | Category.HUGE, max_pages=3)
 
     def protect_part(self, walk: Walk, entry: Span, accepted: int, categories: int) -> tuple[int, bool]:
+        found = super().protect_part(walk, entry, accepted, categories)
         if accepted < entry.end:
             walk.noted = accepted
-        return super().protect_part(walk, entry, accepted, categories)
+        return found
 
 
 class SplitBreaksMerging(Erratum):
