@@ -128,6 +128,7 @@ class Tracking(enum.Enum):
 
     NONE = "not registered"
     ASYNC = "registered with WP_ASYNC"
+    EXPLICIT = "registered with WP_ASYNC, and WP_UNPOPULATED that it implies"
     SYNC = "registered without WP_ASYNC"
     ACCESS = "registered for read-write protection, with RWP_ASYNC"
 
@@ -236,7 +237,7 @@ class Advise(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Register(Operation):
-    """UFFDIO_REGISTER in mode WP, or RWP. The userfaultfd has WP_ASYNC, or hasn't (``tracking``)."""
+    """UFFDIO_REGISTER in mode WP, or RWP. ``tracking``: the features that the userfaultfd was asked for."""
 
     verb: ClassVar[str] = "register"
     span: Span

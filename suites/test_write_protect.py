@@ -153,6 +153,42 @@ def test_wp_matching_passes_over_memory_that_is_not_registered(lab: Lab) -> None
     assert lab.scan((0, 6), WP, mask=WRITTEN, returned=WRITTEN).regions == (Region(2, 4, WRITTEN),)
 
 
+#: Memory that nobody has touched.
+UNTOUCHED = {
+    "anon": (Backing.ANON, False),
+    "shmem": (Backing.ANON, True),
+    "memfd-shared": (Backing.MEMFD, True),
+    "memfd-private": (Backing.MEMFD, False),
+    "file-shared": (Backing.FILE, True),
+    "file-private": (Backing.FILE, False),
+    "hugetlb-private": (Backing.HUGETLB, False),
+    "hugetlb-memfd": (Backing.HUGETLB_MEMFD, True),
+}
+
+
+@pytest.mark.clause("unpopulated", "tracking", "protect-both-ways")
+@pytest.mark.parametrize("tracking", [Tracking.ASYNC, Tracking.EXPLICIT], ids=["wp-async", "both-features"])
+@pytest.mark.parametrize(
+    ("name", "way"),
+    # That a scan protects empty hugetlb memory is a test of its own, which may hang a kernel.
+    [(name, "writeprotect") for name in UNTOUCHED] + [(name, "scan") for name in UNTOUCHED if "hugetlb" not in name],
+)
+def test_memory_that_nobody_has_touched_can_be_protected(lab: Lab, name: str, way: str, tracking: Tracking) -> None:
+    backing, shared = UNTOUCHED[name]
+    lab.require(*["hugetlb"] * backing.is_hugetlb, *["disk"] * (backing is Backing.FILE))
+    span = lab.map((0, lab.huge if backing.is_hugetlb else 8), backing, shared)
+    lab.register(span, tracking)
+    if way == "scan":
+        assert lab.scan(span, WP, mask=WRITTEN).regions[0][:2] == tuple(span)
+    else:
+        lab.protect(span)
+    assert lab.scan(span, mask=WRITTEN).regions == ()
+    lab.scan(span, CHECK)
+    lab.write(5)
+    assert lab.scan(span, mask=WRITTEN, returned=WRITTEN).regions[0].start == (0 if backing.is_hugetlb else 5)
+    lab.scan(span)
+
+
 # --- The examples of pagemap.rst, and what its users ask ---------------------------------------------------
 
 

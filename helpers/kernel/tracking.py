@@ -37,12 +37,17 @@ def open_userfaultfd(features: int) -> int:
     return int(fd)
 
 
-_WP = CONSTANTS["UFFD_FEATURE_PAGEFAULT_FLAG_WP"] | CONSTANTS["UFFD_FEATURE_WP_HUGETLBFS_SHMEM"]
+def _features(*names: str) -> int:
+    return sum(CONSTANTS[f"UFFD_FEATURE_{name}"] for name in names)
 
+
+#: The features that a userfaultfd is asked for. Asynchronous tracking asks for WP_ASYNC alone: all that is asked of it
+#: stands on what linux/userfaultfd.h says that this implies.
 FEATURES = {
-    Tracking.SYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"],
-    Tracking.ASYNC: _WP | CONSTANTS["UFFD_FEATURE_WP_UNPOPULATED"] | CONSTANTS["UFFD_FEATURE_WP_ASYNC"],
-    Tracking.ACCESS: CONSTANTS["UFFD_FEATURE_RWP"] | CONSTANTS["UFFD_FEATURE_RWP_ASYNC"],
+    Tracking.SYNC: _features("PAGEFAULT_FLAG_WP", "WP_HUGETLBFS_SHMEM", "WP_UNPOPULATED"),
+    Tracking.ASYNC: _features("WP_ASYNC"),
+    Tracking.EXPLICIT: _features("WP_ASYNC", "WP_UNPOPULATED"),
+    Tracking.ACCESS: _features("RWP", "RWP_ASYNC"),
 }
 
 
@@ -52,6 +57,12 @@ class TrackingOfWrites(Arena):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
         self.userfaultfds: dict[Tracking, int] = {}
+
+    def any_userfaultfd(self, op: Unregister | WriteProtect) -> int:
+        """The first that something was registered with."""
+        if not self.userfaultfds:
+            raise SuiteError(f"{op}: nothing is registered")
+        return next(iter(self.userfaultfds.values()))
 
     def userfaultfd(self, tracking: Tracking) -> int:
         if tracking not in self.userfaultfds:
@@ -72,7 +83,7 @@ class TrackingOfWrites(Arena):
 
     def unregister(self, op: Unregister) -> None:
         arg = ffi.new("struct uffdio_range *", self.range_of(op.span))
-        checked(lib.native_ioctl(self.userfaultfd(Tracking.ASYNC), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
+        checked(lib.native_ioctl(self.any_userfaultfd(op), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
         for fd in self.userfaultfds.values():
@@ -82,10 +93,7 @@ class TrackingOfWrites(Arena):
     def write_protect(self, op: WriteProtect) -> None:
         mode = CONSTANTS["UFFDIO_WRITEPROTECT_MODE_WP"] if op.protect else 0
         arg = ffi.new("struct uffdio_writeprotect *", {"range": self.range_of(op.span), "mode": mode})
-        fd = next(iter(self.userfaultfds.values()), None)
-        if fd is None:
-            raise SuiteError(f"{op}: nothing is registered")
-        checked(lib.native_ioctl(fd, MACHINE["UFFDIO_WRITEPROTECT"], arg), str(op))
+        checked(lib.native_ioctl(self.any_userfaultfd(op), MACHINE["UFFDIO_WRITEPROTECT"], arg), str(op))
 
     def rw_protect(self, op: RwProtect) -> None:
         mode = CONSTANTS["UFFDIO_RWPROTECT_MODE_RWP"]

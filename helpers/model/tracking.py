@@ -12,7 +12,11 @@ class TrackingOfWrites(Memory):
     def register(self, op: Register) -> None:
         self.split_at_borders(op.span)
         for page in self.pages(op.span):
-            page.tracking = op.tracking
+            page.tracking = self.tracking_by(op)
+
+    def tracking_by(self, op: Register) -> Tracking:
+        """linux/userfaultfd.h: WP_ASYNC implies WP_UNPOPULATED. To ask for both is the same."""
+        return Tracking.ASYNC if op.tracking is Tracking.EXPLICIT else op.tracking
 
     def unregister(self, op: Unregister) -> None:
         self.split_at_borders(op.span)

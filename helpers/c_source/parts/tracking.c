@@ -17,24 +17,25 @@ struct uffdio_writeprotect {
 	uint64_t mode;
 };
 
-enum tracking { SYNC, ASYNC, ACCESS, UNTRACKED };
-static int userfaultfds[] = { -1, -1, -1 };
+enum tracking { SYNC, ASYNC, EXPLICIT, ACCESS, UNTRACKED };
+static int userfaultfds[] = { -1, -1, -1, -1 };
+static const uint64_t features[] = {
+	[SYNC] = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED,
+	[ASYNC] = UFFD_FEATURE_WP_ASYNC, /* It implies UFFD_FEATURE_WP_UNPOPULATED. */
+	[EXPLICIT] = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED,
+	[ACCESS] = UFFD_FEATURE_RWP | UFFD_FEATURE_RWP_ASYNC,
+};
+/* With which something was registered last. */
+static enum tracking in_use = ASYNC;
 
-/*
- * A userfaultfd for write protection of all kinds of memory, with or without UFFD_FEATURE_WP_ASYNC; or, for
- * ACCESS, one for asynchronous read-write protection.
- */
+/* A userfaultfd that was asked for certain features. */
 static int userfaultfd(enum tracking tracking)
 {
-	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_api api = { .api = UFFD_API, .features = features[tracking] };
 	int fd = userfaultfds[tracking];
 
 	if (fd >= 0)
 		return fd;
-	api.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED |
-		       (tracking == ASYNC ? UFFD_FEATURE_WP_ASYNC : 0);
-	if (tracking == ACCESS)
-		api.features = UFFD_FEATURE_RWP | UFFD_FEATURE_RWP_ASYNC;
 	fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), "userfaultfd");
 	if (ioctl(fd, UFFDIO_API, &api) == 0)
 		return userfaultfds[tracking] = fd;
@@ -59,6 +60,7 @@ static void track(int64_t start, int64_t stop, enum tracking tracking)
 		.mode = tracking == ACCESS ? UFFDIO_REGISTER_MODE_RWP : UFFDIO_REGISTER_MODE_WP,
 	};
 
+	in_use = tracking;
 	promised(ioctl(userfaultfd(tracking), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
 }
 
@@ -68,13 +70,13 @@ static void untrack(int64_t start, int64_t stop)
 {
 	struct uffdio_range range = { (uintptr_t)at(start), (stop - start) * PAGE };
 
-	promised(ioctl(userfaultfd(ASYNC), UFFDIO_UNREGISTER, &range), "UFFDIO_UNREGISTER");
+	promised(ioctl(userfaultfd(in_use), UFFDIO_UNREGISTER, &range), "UFFDIO_UNREGISTER");
 }
 
 //@ close_userfaultfd: userfaultfd
 static void close_userfaultfd(void)
 {
-	for (int index = 0; index < 3; index++) {
+	for (int index = 0; index < UNTRACKED; index++) {
 		if (userfaultfds[index] >= 0)
 			close(userfaultfds[index]);
 		userfaultfds[index] = -1;
@@ -90,7 +92,7 @@ static void write_protect(int64_t start, int64_t stop, int protect)
 		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
 	};
 
-	promised(ioctl(userfaultfd(ASYNC), UFFDIO_WRITEPROTECT, &range), "UFFDIO_WRITEPROTECT");
+	promised(ioctl(userfaultfd(in_use), UFFDIO_WRITEPROTECT, &range), "UFFDIO_WRITEPROTECT");
 }
 
 //@ rw_protect: userfaultfd promised

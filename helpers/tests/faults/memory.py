@@ -99,6 +99,13 @@ class AsynchronousTrackingNeedsPopulation(Deviation):
             page.protected = protected and op.protect
 
 
+class BothFeaturesAreSynchronous(Deviation):
+    """A userfaultfd that was asked for WP_UNPOPULATED as well doesn't track asynchronously."""
+
+    def tracking_by(self, op: Register) -> Tracking:
+        return Tracking.SYNC if op.tracking is Tracking.EXPLICIT else super().tracking_by(op)
+
+
 class ForkKeepsRegistration(Deviation):
     """A child's memory is registered as its parent's is."""
 
