@@ -145,18 +145,22 @@ def _can(kind: Kind, advice: Advice) -> bool:
 
 
 ADVISED = [(kind, advice) for kind in KINDS for advice in Advice if _can(kind, advice)]
-_NEEDS = {
-    Advice.GUARD_INSTALL: ("guard regions",),
-    Advice.GUARD_REMOVE: ("guard regions",),
-    Advice.PAGEOUT: ("swap",),
-}
+
+
+def _needs(kind: Kind, advice: Advice) -> list[str]:
+    match advice:
+        case Advice.GUARD_INSTALL | Advice.GUARD_REMOVE:
+            return ["guard regions in files" if kind in GUARDED or kind.shared else "guard regions"]
+        case Advice.PAGEOUT:
+            return ["swap"]
+    return []
 
 
 @pytest.mark.clause("advice-dontneed", "advice-pageout", "advice-free", "advice-guard")
 @pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
 @pytest.mark.parametrize(("kind", "advice"), ADVISED, ids=lambda value: getattr(value, "name", str(value)).lower())
 def test_categories_after_madvise_and_after_coming_back(lab: Lab, kind: Kind, advice: Advice, protected: bool) -> None:
-    lab.require(*_NEEDS.get(advice, ()))
+    lab.require(*_needs(kind, advice))
     span = lab.prepare(kind)
     if protected:
         lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
@@ -202,6 +206,69 @@ def test_a_guard_region_comes_and_goes(lab: Lab, protected: bool) -> None:
         assert lab.scan(span, mask=C.GUARD, returned=C.GUARD).regions == (Region(2, 5, C.GUARD),)
     lab.advise((2, 5), Advice.GUARD_REMOVE)
     assert lab.scan((2, 5), mask=C.WRITTEN).regions == (Region(2, 5, lab.scan(2).regions[0].categories),)
+
+
+#: Memory of files, and shared memory: guard regions in it came later than those in anonymous memory.
+GUARDED = [kind for kind in KINDS if (kind.shared or kind.backing.has_file) and not kind.is_huge]
+#: What is protected of 8 pages, of which those from 2 to 5 become a guard region.
+PARTS = {"all": [(0, 8)], "inside": [(3, 4), (5, 8)], "around": [(0, 2), (6, 8)]}
+_PARTLY = ("shmem", "memfd-shared", "memfd-private-copied", "file-shared")
+
+
+@pytest.mark.clause("advice-guard", "advice-returns")
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [(kind, "none") for kind in GUARDED] + [(BY_NAME[name], part) for name in _PARTLY for part in PARTS],
+    ids=str,
+)
+def test_a_guard_region_comes_and_goes_in_memory_of_files(lab: Lab, kind: Kind, part: str) -> None:
+    lab.require("guard regions in files")
+    span = lab.prepare(kind)
+    for protected in PARTS.get(part, ()):
+        lab.protect(protected)
+    lab.advise((2, 6), Advice.GUARD_INSTALL)
+    lab.scan(span)
+    assert [region[:2] for region in lab.scan((2, 6), mask=C.WRITTEN | C.SWAPPED).regions] == [(2, 6)]
+    lab.advise((2, 6), Advice.GUARD_REMOVE)
+    lab.scan(span)
+    assert [region[:2] for region in lab.scan((2, 6), mask=C.WRITTEN).regions] == [(2, 6)]
+    lab.read(span)
+    lab.scan(span)
+    lab.protect(span)
+    lab.write(3)
+    assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(3, 4, C.WRITTEN),)
+
+
+@pytest.mark.clause("advice-guard", "advice-returns")
+@pytest.mark.parametrize("way", ["written", "scan", "writeprotect"])
+def test_a_guard_region_comes_and_goes_in_a_huge_page_of_shared_memory(lab: Lab, way: str) -> None:
+    lab.require("guard regions in files")
+    span = lab.prepare(BY_NAME["shmem-thp"])
+    if way == "scan":
+        lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    elif way == "writeprotect":
+        lab.protect(span)
+    lab.advise((3, 8), Advice.GUARD_INSTALL)
+    lab.scan(span)
+    lab.advise((3, 8), Advice.GUARD_REMOVE)
+    lab.scan(span, mask=C.WRITTEN)
+    lab.write(5)
+    assert 5 in lab.scan(5, mask=C.WRITTEN).regions[0]
+
+
+@pytest.mark.clause("advice-guard", "advice-returns")
+@pytest.mark.parametrize("first", [0, 2], ids=["from-its-start", "from-inside"])
+def test_a_guard_region_reaches_over_several_mappings(lab: Lab, first: int) -> None:
+    lab.require("guard regions in files")
+    lab.map((0, 4))
+    lab.map((4, 8), Backing.MEMFD, shared=True)
+    lab.map((8, 12))
+    lab.register((0, 12))
+    lab.write((0, 12))
+    lab.protect((1, 3))
+    lab.protect((6, 12))
+    lab.advise((first, 10), Advice.GUARD_INSTALL)
+    lab.scan((0, 12))
 
 
 @pytest.mark.clause("mprotect")

@@ -17,6 +17,9 @@ class AdviceOnPages(Access):
         if op.advice is Advice.COLLAPSE and any(page.protected for page in self.pages(op.span)):
             # madvise(2) lets the kernel refuse what it can't collapse; a huge page has one bit for all its pages.
             return Refusal(errno.EINVAL)
+        is_guarding = op.advice in (Advice.GUARD_INSTALL, Advice.GUARD_REMOVE)
+        if is_guarding and any(page.backing.is_hugetlb for page in self.pages(op.span)):
+            return Refusal(errno.EINVAL)  # (code) There are no guard regions in hugetlb memory.
         self.split_at_borders(op.span)
         if op.advice in (Advice.PAGEOUT, Advice.COLD):
             self.split_frames(op)

@@ -57,6 +57,15 @@ class Memory(Target):
     def has_table(self, number: int) -> bool:
         return number // self.facts.pages_per_huge_page in self.tables
 
+    def mappings_of(self, span: Span) -> list[Span]:
+        """(code) The span, cut where one mapping ends and another begins."""
+        starts = [
+            number
+            for number in span.pages()
+            if number == span.start or not self.memory[number].continues(self.memory[number - 1])
+        ]
+        return [Span(*ends) for ends in zip(starts, [*starts[1:], span.end], strict=True)]
+
     def mapping_around(self, number: int) -> list[Page]:
         """(code) The pages of the mapping that a page is in, as far as neighbours are one with it."""
         found = [self.memory[number]]

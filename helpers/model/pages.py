@@ -79,7 +79,8 @@ class Page:
         same = ("backing", "shared", "prot", "file", "tracking", "wants_huge")
         if any(getattr(self, name) != getattr(other, name) for name in same):
             return False
-        return self.is_private_anonymous or (self.file != "" and self.file_page == other.file_page + 1)
+        # Shared memory without a file is one of its own; its pages count from the start of its mapping.
+        return self.is_private_anonymous or self is other or self.file_page == other.file_page + 1
 
     def hold(self, content: Content) -> None:
         """The entry is another, and nothing is open about it any more."""

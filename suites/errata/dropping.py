@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from helpers.deviations import Erratum
 from helpers.interface.uapi import Category
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Page
-from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, PunchHole, Tracking
+from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, PunchHole, Span, Tracking
 
 WRITTEN = Category.WRITTEN
 
@@ -108,21 +110,31 @@ class GuardInstallDoesNotReturn(Erratum):
         lab.advise(span, Advice.GUARD_INSTALL)
 
     def advise(self, op: Advise) -> Answer:
-        if op.advice is not Advice.GUARD_INSTALL:
+        if op.advice is not Advice.GUARD_INSTALL or not any(self.is_marked(page) for page in self.pages(op.span)):
             return super().advise(op)
-        markers = [
-            number
-            for number, page in zip(op.span.pages(), self.pages(op.span), strict=True)
-            if page.protected and not page.is_private_anonymous and page.content is not Content.GUARD
-        ]
-        if not markers:
-            return super().advise(op)
-        for number, page in zip(op.span.pages(), self.pages(op.span), strict=True):
-            if page.content is not Content.GUARD:
-                page.drop(keep_protection=not page.is_private_anonymous)
-                if number < markers[0]:
-                    page.hold(Content.GUARD)
+        for mapping in self.mappings_of(op.span):
+            if any(self.is_marked(page) for page in self.pages(mapping)):
+                self.drop_again_and_again(mapping)
+                break
+            super().advise(replace(op, span=mapping))
         return DOES_NOT_RETURN
+
+    def is_marked(self, page: Page) -> bool:
+        """Whether dropping the page leaves a marker: a huge page is protected by its one entry, which leaves none."""
+        is_protected_entry = page.protected and page.content is not Content.GUARD and not page.is_huge_of_file
+        return is_protected_entry and not page.is_private_anonymous and not page.backing.is_hugetlb
+
+    def drop_again_and_again(self, span: Span) -> None:
+        """All is dropped, and guards are there up to the first marker, each time that it is begun anew."""
+        self.split_at_borders(span)
+        first = next(number for number in span.pages() if self.is_marked(self.memory[number]))
+        for number, page in zip(span.pages(), self.pages(span), strict=True):
+            if page.content is Content.GUARD:
+                continue
+            page.drop(keep_protection=True)
+            if number < first:
+                page.hold(Content.GUARD)
+                self.make_entry(number)
 
 
 class ZeroFilledLosesProtection(Erratum):

@@ -42,28 +42,39 @@ static int there_is_swap(void)
 	return free_swap > 1024;
 }
 
-static sigjmp_buf past_the_call;
+/* How long the processor may be at advice, in milliseconds, and for each page: a hundred times what is needed. */
+enum { LIMIT = 250, LIMIT_PER_PAGE = 1 };
 
-static void leave_the_call(int number)
+static sigjmp_buf way_out_of_advice;
+
+static void take_the_way_out(int number)
 {
 	(void)number;
-	siglongjmp(past_the_call, 1);
+	siglongjmp(way_out_of_advice, 1);
 }
 
-/* The errno of madvise(2), or DOES_NOT_RETURN: the kernel may begin the call anew for ever, whatever signals come. */
+static void interrupt_after(long milliseconds)
+{
+	struct itimerval when = { .it_value = { milliseconds / 1000, milliseconds % 1000 * 1000 } };
+
+	setitimer(ITIMER_PROF, &when, NULL);
+}
+
+/*
+ * The errno of madvise(2), or DOES_NOT_RETURN. A kernel may begin the call anew for ever, which a signal handler alone
+ * doesn't end: the way out leads past the call.
+ */
 static int advised(int64_t start, int64_t stop, int advice)
 {
-	struct itimerval limit = { .it_value = { 0, 250000 + 1000 * (stop - start) % 700000 } }, none = { 0 };
-	struct sigaction before, action = { .sa_handler = leave_the_call, .sa_flags = SA_NODEFER };
+	struct sigaction action = { .sa_handler = take_the_way_out, .sa_flags = SA_NODEFER };
 	volatile int result = DOES_NOT_RETURN;
 
-	sigaction(SIGPROF, &action, &before);
-	if (!sigsetjmp(past_the_call, 1)) {
-		setitimer(ITIMER_PROF, &limit, NULL);
+	sigaction(SIGPROF, &action, NULL);
+	if (!sigsetjmp(way_out_of_advice, 1)) {
+		interrupt_after(LIMIT + LIMIT_PER_PAGE * (stop - start));
 		result = madvise(at(start), (stop - start) * PAGE, advice) ? errno : 0;
 	}
-	setitimer(ITIMER_PROF, &none, NULL);
-	sigaction(SIGPROF, &before, NULL);
+	interrupt_after(0);
 	return result;
 }
 

@@ -78,6 +78,14 @@ class GuardRemovalKeepsProtection(Deviation):
             page.protected = was
 
 
+class GuardInstallPassesOverProtected(Deviation):
+    """MADV_GUARD_INSTALL leaves protected pages of files and of shared memory as they are, and says that it is done."""
+
+    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
+        if advice is not Advice.GUARD_INSTALL or not page.protected or page.is_private_anonymous:
+            super().advise_page(advice, number, page)
+
+
 class CollapseIgnoresProtection(Deviation):
     """MADV_COLLAPSE makes one huge page of pages of which some are protected: all of it is WRITTEN."""
 
