@@ -1,11 +1,13 @@
 """Categories: each present where it must be, absent where it mustn't, for every kind of memory."""
 
+import errno
+
 import pytest
 
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import Advice, Backing, Prot, Region, Span, Tracking
+from helpers.operations import Advice, Backing, Prot, Refusal, Region, Span, Tracking
 
 C = Category
 ALLOWED = C.WPALLOWED | C.WRITTEN
@@ -206,6 +208,61 @@ def test_a_guard_region_comes_and_goes(lab: Lab, protected: bool) -> None:
         assert lab.scan(span, mask=C.GUARD, returned=C.GUARD).regions == (Region(2, 5, C.GUARD),)
     lab.advise((2, 5), Advice.GUARD_REMOVE)
     assert lab.scan((2, 5), mask=C.WRITTEN).regions == (Region(2, 5, lab.scan(2).regions[0].categories),)
+
+
+def small_pages(lab: Lab) -> Span:
+    """An aligned stretch of written small pages of which a huge page may be made, registered."""
+    lab.require("thp")
+    span = lab.map((0, lab.huge))
+    lab.advise(span, Advice.NOHUGEPAGE)
+    lab.write(span)
+    lab.register(span)
+    lab.advise(span, Advice.HUGEPAGE)
+    return span
+
+
+@pytest.mark.clause("advice-collapse", "written-since-protected")
+@pytest.mark.parametrize("swapped", [False, True], ids=["present", "swapped"])
+@pytest.mark.parametrize("place", ["first", "inside", "last", "all"])
+def test_memory_in_which_a_page_is_protected_is_not_collapsed(lab: Lab, place: str, swapped: bool) -> None:
+    span = small_pages(lab)
+    part = {"first": Span(0, 1), "inside": Span(3, 5), "last": Span(span.end - 1, span.end), "all": span}[place]
+    lab.scan(part, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    if swapped:
+        lab.require("swap")
+        lab.advise(part, Advice.PAGEOUT)
+    before = lab.scan(span).regions
+    assert lab.advise(span, Advice.COLLAPSE) == Refusal(errno.EINVAL)
+    assert lab.scan(span).regions == before
+    lab.write(part.start)
+    lab.scan(span)
+
+
+@pytest.mark.clause("advice-collapse", "written-from-registration")
+@pytest.mark.parametrize("swapped", [False, True], ids=["present", "swapped"])
+def test_a_huge_page_made_of_written_pages_is_written(lab: Lab, swapped: bool) -> None:
+    span = small_pages(lab)
+    if swapped:
+        lab.require("swap")
+        lab.advise((2, 4), Advice.PAGEOUT)
+    assert lab.advise(span, Advice.COLLAPSE) is None
+    assert lab.scan(span, mask=C.WRITTEN | C.HUGE, returned=C.HUGE).regions == (Region(*span, C.HUGE),)
+    lab.protect(span)
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.write(7)
+    assert lab.scan(span, mask=C.WRITTEN).regions[0].start <= 7
+    lab.scan(span)
+
+
+@pytest.mark.clause("advice-collapse")
+@pytest.mark.parametrize("name", ["thp", "shmem-thp"])
+def test_what_is_a_huge_page_already_stays_protected_when_it_is_collapsed(lab: Lab, name: str) -> None:
+    span = lab.prepare(BY_NAME[name])
+    lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    lab.advise(span, Advice.HUGEPAGE)
+    assert lab.advise(span, Advice.COLLAPSE) is None
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.scan(span)
 
 
 #: Memory of files, and shared memory: guard regions in it came later than those in anonymous memory.

@@ -14,6 +14,8 @@ from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, ReadPage
 
 #: Patience with a kernel that declines to reclaim pages for a moment, in seconds.
 RECLAIM_LIMIT = 20.0
+#: How often advice is given that the kernel says to have no means for at the moment (madvise(2), EAGAIN).
+ATTEMPTS = 100
 #: Milliseconds of a processor that advice may take, and as many more for each page: a hundred times what is needed.
 LIMIT, LIMIT_PER_PAGE = 250, 1
 
@@ -33,7 +35,10 @@ class AdviceOnPages(Witnesses):
 
     def madvise(self, op: Advise) -> Answer:
         advice, patience = MACHINE[f"MADV_{op.advice.name}"], LIMIT + LIMIT_PER_PAGE * len_of(op.span)
-        result = lib.native_madvise(self.address(op.span.start), self.length(op.span), advice, patience)
+        for _ in range(ATTEMPTS):
+            result = lib.native_madvise(self.address(op.span.start), self.length(op.span), advice, patience)
+            if result != -errno.EAGAIN:
+                break
         if result == lib.NATIVE_DOES_NOT_RETURN:
             return DOES_NOT_RETURN
         if result == -errno.EINVAL:

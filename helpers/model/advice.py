@@ -7,16 +7,15 @@ import errno
 from helpers.model.access import Access
 from helpers.model.facts import Unspecified
 from helpers.model.pages import Content, Page
-from helpers.operations import Advice, Advise, Answer, Backing, Refusal, Tracking
+from helpers.operations import Advice, Advise, Answer, Backing, Refusal, Span, Tracking
 
 
 class AdviceOnPages(Access):
     """What each advice does to each page."""
 
     def advise(self, op: Advise) -> Answer:
-        if op.advice is Advice.COLLAPSE and any(page.protected for page in self.pages(op.span)):
-            # madvise(2) lets the kernel refuse what it can't collapse; a huge page has one bit for all its pages.
-            return Refusal(errno.EINVAL)
+        if op.advice is Advice.COLLAPSE:
+            return self.collapse(op)
         is_guarding = op.advice in (Advice.GUARD_INSTALL, Advice.GUARD_REMOVE)
         if is_guarding and any(page.backing.is_hugetlb for page in self.pages(op.span)):
             return Refusal(errno.EINVAL)  # (code) There are no guard regions in hugetlb memory.
@@ -25,9 +24,50 @@ class AdviceOnPages(Access):
             self.split_frames(op)
         for number in op.span.pages():
             self.advise_page(op.advice, number, self.memory[number])
-        if op.advice is Advice.COLLAPSE:
-            self.populate_huge(op.span, write=False)
         return None
+
+    def collapse(self, op: Advise) -> Answer:
+        """madvise(2): a best-effort collapse of each aligned stretch in the span; what failed last is answered."""
+        refusal: Answer = None
+        units = sorted({self.unit(number) for number in op.span.pages()})
+        for unit in units:
+            if op.span.start <= unit.start and unit.end <= op.span.end:
+                refusal = self.collapse_unit(unit) or refusal
+        return refusal
+
+    def collapse_unit(self, unit: Span) -> Answer:
+        """A stretch becomes a huge page, which has one bit for all its pages: none of them may be protected."""
+        pages = list(self.pages(unit))
+        if any(page.stays_small or page.backing.is_hugetlb for page in pages):
+            raise Unspecified("with what MADV_COLLAPSE is refused where huge pages are unwanted")
+        if all(page.huge for page in pages):
+            return None  # madvise(2): what is mapped so already is a success.
+        is_tracked = any(page.tracking is not Tracking.NONE for page in pages)
+        if is_tracked and not all(page.is_private_anonymous for page in pages):
+            raise Unspecified("whether registered memory that is a file's or shared is collapsed")
+        if is_tracked and any(not self.has_content(page) and not self.is_marker(page) for page in pages):
+            raise Unspecified("whether empty entries and the zero page are collapsed in registered memory")
+        if not any(self.has_content(page) for page in pages):
+            raise Unspecified("what there is to be collapsed")
+        if any(page.protected for page in pages):
+            return Refusal(errno.EINVAL)
+        for page in pages:
+            page.hold(Content.PRESENT)
+            page.anonymous = page.is_private_anonymous
+            page.huge = True
+            page.of_huge_frame = True
+            page.is_of_huge_page = not page.is_private_anonymous
+            page.in_swap = page.discarded = False
+        self.tables.discard(unit.start // self.facts.pages_per_huge_page)
+        return None
+
+    @staticmethod
+    def has_content(page: Page) -> bool:
+        return page.content in (Content.PRESENT, Content.SWAPPED) and not page.alternative
+
+    @staticmethod
+    def is_marker(page: Page) -> bool:
+        return page.content is Content.NONE and page.protected
 
     def split_frames(self, op: Advise) -> None:
         """What is reclaimed or aged in part is no huge page any more, be its entries as they may.
@@ -54,9 +94,10 @@ class AdviceOnPages(Access):
             case Advice.PAGEOUT:
                 self.reclaim(number, page)
             case Advice.HUGEPAGE:
-                page.wants_huge = True
+                page.wants_huge, page.stays_small = True, False
             case Advice.NOHUGEPAGE:
                 page.wants_huge = page.is_of_huge_page = False
+                page.stays_small = True
             case Advice.GUARD_INSTALL if page.content is not Content.GUARD:
                 page.drop(keep_protection=False)
                 page.hold(Content.GUARD)

@@ -41,6 +41,8 @@ class Page:
     in_swap: bool = False
     #: A fault in an empty, aligned stretch maps a huge page (MADV_HUGEPAGE).
     wants_huge: bool = False
+    #: No huge page is to be made of it (MADV_NOHUGEPAGE).
+    stays_small: bool = False
     #: The file's page is part of a huge page, which a fault in an empty, aligned stretch maps as a whole.
     is_of_huge_page: bool = False
     #: Mapped since soft-dirty bits were cleared, or part of a mapping that was expanded since.

@@ -89,11 +89,21 @@ class GuardInstallPassesOverProtected(Deviation):
 class CollapseIgnoresProtection(Deviation):
     """MADV_COLLAPSE makes one huge page of pages of which some are protected: all of it is WRITTEN."""
 
-    def advise(self, op: Advise) -> Answer:
-        if op.advice is Advice.COLLAPSE:
-            for page in self.pages(op.span):
-                page.protected = False
-        return super().advise(op)
+    def collapse_unit(self, unit: Span) -> Answer:
+        for page in self.pages(unit):
+            page.protected = False
+        return super().collapse_unit(unit)
+
+
+class CollapseUnmapsProtected(Deviation):
+    """MADV_COLLAPSE that is refused for one protected page has dropped the others."""
+
+    def collapse_unit(self, unit: Span) -> Answer:
+        answer = super().collapse_unit(unit)
+        for page in self.pages(unit) if answer else ():
+            if not page.protected:
+                page.drop(keep_protection=False)
+        return answer
 
 
 class AsynchronousTrackingNeedsPopulation(Deviation):
