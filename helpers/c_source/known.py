@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,11 +79,26 @@ class _Program:
         return list(answers(together(errata)(self.facts), self.steps))
 
     def those_that_matter(self, errata: Sequence[type[Erratum]]) -> list[type[Erratum]]:
-        """Those without which something would be answered otherwise: found by halves, since most matter seldom."""
-        if self.answers_with(errata) == self.expected:
+        """Those that change an answer of a kernel that keeps the contract, or of one that has all the others."""
+        with_all = self.answers_with(errata)
+        if with_all == self.expected:
             return []
-        if len(errata) == 1:
-            return list(errata)
-        half = len(errata) // 2
-        found = self.those_that_matter(errata[:half]) + self.those_that_matter(errata[half:])
-        return found or list(errata)
+        alone = set(_by_halves(errata, lambda some: self.answers_with(some) != self.expected))
+
+        def is_missed(some: Sequence[type[Erratum]]) -> bool:
+            return self.answers_with([one for one in errata if one not in some]) != with_all
+
+        beside = set(_by_halves(errata, is_missed))
+        return [one for one in errata if one in alone | beside]
+
+
+def _by_halves(
+    errata: Sequence[type[Erratum]], matter: Callable[[Sequence[type[Erratum]]], bool]
+) -> list[type[Erratum]]:
+    """Those of which one alone matters, where most don't."""
+    if not errata or not matter(errata):
+        return []
+    if len(errata) == 1:
+        return list(errata)
+    half = len(errata) // 2
+    return _by_halves(errata[:half], matter) + _by_halves(errata[half:], matter)

@@ -17,7 +17,7 @@ RECLAIM_LIMIT = 20.0
 #: How often advice is given that the kernel says to have no means for at the moment (madvise(2), EAGAIN).
 ATTEMPTS = 100
 #: Milliseconds of a processor that advice may take, and as many more for each page: a hundred times what is needed.
-LIMIT, LIMIT_PER_PAGE = 250, 1
+LIMIT, LIMIT_PER_PAGE = 100, 1
 
 
 class AdviceOnPages(Witnesses):

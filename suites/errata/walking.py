@@ -26,6 +26,7 @@ class WalkEndAfterEperm(Erratum):
     @staticmethod
     def probe(lab: Lab) -> None:
         span = lab.map((0, 2))
+        lab.write(span)
         lab.register(0)
         lab.scan(span, ScanFlag.CHECK_WPASYNC)
 

@@ -43,7 +43,7 @@ static int there_is_swap(void)
 }
 
 /* How long the processor may be at advice, in milliseconds, and for each page: a hundred times what is needed. */
-enum { LIMIT = 250, LIMIT_PER_PAGE = 1 };
+enum { LIMIT = 100, LIMIT_PER_PAGE = 1 };
 
 static sigjmp_buf way_out_of_advice;
 
