@@ -210,6 +210,35 @@ def test_a_guard_region_comes_and_goes(lab: Lab, protected: bool) -> None:
     assert lab.scan((2, 5), mask=C.WRITTEN).regions == (Region(2, 5, lab.scan(2).regions[0].categories),)
 
 
+@pytest.mark.clause("advice-pageout", "written-since-protected")
+@pytest.mark.parametrize("way", ["written", "scan", "writeprotect"])
+@pytest.mark.parametrize("advice", [Advice.PAGEOUT, Advice.COLD], ids=lambda advice: advice.name.lower())
+def test_what_only_holds_zeros_of_a_huge_page_stays_protected_when_that_is_reclaimed_in_part(
+    lab: Lab, advice: Advice, way: str
+) -> None:
+    lab.require("thp", *["swap"] * (advice is Advice.PAGEOUT))
+    span = lab.map((0, lab.huge))
+    lab.advise(span, Advice.HUGEPAGE)
+    lab.write(0)
+    lab.advise(span, Advice.NOHUGEPAGE)
+    lab.register(span)
+    if way == "scan":
+        lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    elif way == "writeprotect":
+        lab.protect(span)
+    lab.advise(0, advice)
+    # Whether its other pages are the zero page from now on, no document says.
+    found = lab.scan(span, mask=C.WRITTEN, returned=lab.decided(span)).regions
+    assert bool(found) == (way == "written")
+    lab.scan(span, returned=lab.decided(span))
+    lab.read((2, 4))
+    lab.scan(span, returned=lab.decided(span))
+    lab.write(5)
+    lab.scan(5)
+    if way != "written":
+        assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(5, 6, C.WRITTEN),)
+
+
 def small_pages(lab: Lab) -> Span:
     """An aligned stretch of written small pages of which a huge page may be made, registered."""
     lab.require("thp")

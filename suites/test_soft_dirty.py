@@ -145,6 +145,22 @@ def test_soft_dirty_survives_swap(lab: Lab) -> None:
     lab.read_pagemap(span)
 
 
+@pytest.mark.clause("soft-dirty-kept")
+@pytest.mark.parametrize("advice", ["PAGEOUT", "COLD"])
+@pytest.mark.parametrize("written", [False, True], ids=["clean", "written"])
+def test_soft_dirty_survives_reclaim_of_a_part_of_a_huge_page(lab: Lab, written: bool, advice: str) -> None:
+    lab.require("thp", *["swap"] * (advice == "PAGEOUT"))
+    span = lab.map((0, lab.huge))
+    lab.advise(span, Advice.HUGEPAGE)
+    lab.write(0)
+    lab.advise(span, Advice.NOHUGEPAGE)
+    lab.clear_refs()
+    if written:
+        lab.write(0)
+    lab.advise(0, Advice[advice])
+    assert soft_dirty(lab, span) == ([*span.pages()] if written else [])
+
+
 @pytest.mark.clause("soft-dirty-zapped")
 @pytest.mark.parametrize("name", ["shmem", "memfd-shared", "file-shared"])
 def test_soft_dirty_is_lost_when_a_page_leaves_the_mapping(lab: Lab, name: str) -> None:

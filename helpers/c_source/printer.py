@@ -237,7 +237,10 @@ class Printer(Target):
 
     def options(self, op: Scan) -> list[Term]:
         """The initializers for what a scan asks."""
-        returned = "EVERY_CATEGORY" if op.returned == self.facts.known else categories(op.returned)
+        missing = self.facts.known & ~op.returned
+        returned = categories(op.returned)
+        if missing.bit_count() < 3:  # Kernels know more categories or fewer: what is meant is all but these.
+            returned = f"ALL_BUT({categories(missing)})" if missing else "EVERY_CATEGORY"
         room = {None: "NO_VEC", ROOM: "ROOM", 0: "NO_ROOM"}.get(op.vec_len, str(op.vec_len))
         return [
             option("flags", bits_of(op.flags, ScanFlag, "PM_SCAN_"), "0", "uint64_t"),

@@ -16,19 +16,21 @@ class Access(Memory):
 
     def write(self, op: Write) -> None:
         self.access(op.span, write=True)
+        for page in self.pages(op.span):
+            page.stored = True
 
     def kernel_write(self, op: KernelWrite) -> None:
         """userfaultfd.rst: a write is recorded whoever makes it, as long as it goes by the page tables."""
-        self.access(op.span, write=True, stores=op.by is not Writer.POPULATE)
+        self.access(op.span, write=True)
+        for page in self.pages(op.span) if op.by is not Writer.POPULATE else ():
+            page.stored = op.by is Writer.MEM  # The others write zeros, where a store has put a byte.
 
-    def access(self, span: Span, write: bool, stores: bool = True) -> None:
+    def access(self, span: Span, write: bool) -> None:
         """Each page is touched; of a huge page that stays one, the first touch does all there is to do."""
         number = span.start
         while number < span.end:
             self.fault_in(number, write)
             number = self.unit(number).end if self.memory[number].huge else number + 1
-        for page in self.pages(span) if write and stores else ():
-            page.stored = True
 
     def fault_in(self, number: int, write: bool) -> None:
         """A page is loaded from or stored to by a process that may."""

@@ -19,9 +19,9 @@ class AdviceOnPages(Access):
         is_guarding = op.advice in (Advice.GUARD_INSTALL, Advice.GUARD_REMOVE)
         if is_guarding and any(page.backing.is_hugetlb for page in self.pages(op.span)):
             return Refusal(errno.EINVAL)  # (code) There are no guard regions in hugetlb memory.
-        self.split_at_borders(op.span)
         if op.advice in (Advice.PAGEOUT, Advice.COLD):
             self.split_frames(op)
+        self.split_at_borders(op.span)
         for number in op.span.pages():
             self.advise_page(op.advice, number, self.memory[number])
         return None
@@ -78,6 +78,7 @@ class AdviceOnPages(Access):
             parts = [self.memory[number] for number in unit.pages() if number in self.memory]
             if unit.start >= op.span.start and unit.end <= op.span.end:
                 continue
+            self.map_by_small_entries(self.memory, unit)
             for part in parts:
                 if part.of_huge_frame and part.is_private_anonymous and not part.stored:
                     part.alternative = Content.ZERO

@@ -80,10 +80,11 @@ class Memory(Target):
         return found
 
     def split(self, space: Space, unit: Span) -> None:
-        """A transparent huge page is mapped by small entries from now on.
+        """A transparent huge page is mapped by small entries from now on, and stays one."""
+        self.map_by_small_entries(space, unit)
 
-        (code) That of a file or of shared memory isn't mapped at all, until a fault does it page by page.
-        """
+    def map_by_small_entries(self, space: Space, unit: Span) -> None:
+        """(code) What is a file's or shared isn't mapped at all, until a fault does it page by page."""
         for number in unit.pages():
             page = space.get(number)
             if page is None or not page.huge or page.backing.is_hugetlb:

@@ -55,7 +55,7 @@ class Page:
     may_be_new: bool = False
     #: Whether it is still mapped as part of a huge page, no document says.
     may_be_small: bool = False
-    #: A byte of this page was stored to: it isn't only a part of a huge page that was filled with zeros.
+    #: It holds more than zeros.
     stored: bool = False
     #: Its frame is part of a transparent huge page, however it is mapped.
     of_huge_frame: bool = False

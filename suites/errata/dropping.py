@@ -138,10 +138,11 @@ class GuardInstallDoesNotReturn(Erratum):
 
 
 class ZeroFilledLosesProtection(Erratum):
-    """A page of a huge page that nobody has written to loses its protection when the huge page is split by reclaim."""
+    """A page of a huge page that holds only zeros loses its protection when the huge page is reclaimed, or aged, in
+    part."""
 
     clauses = ("advice-pageout",)
-    needs = ("thp", "swap")
+    needs = ("thp",)
     evidence = (
         "its fix; splitting a huge page replaced pages that hold only zeros by the zero page, in an entry that was "
         "made anew, by try_to_map_unused_to_zeropage() in mm/migrate.c"
@@ -153,18 +154,18 @@ class ZeroFilledLosesProtection(Erratum):
 
     @staticmethod
     def probe(lab: Lab) -> None:
-        lab.require("thp", "swap")
+        lab.require("thp")
         span = lab.map((0, lab.huge))
         lab.advise(span, Advice.HUGEPAGE)
         lab.write(0)
         lab.advise(span, Advice.NOHUGEPAGE)
         lab.register(span)
         lab.protect(span)
-        lab.advise(0, Advice.PAGEOUT)
+        lab.advise(0, Advice.COLD)
         lab.scan(span, mask=WRITTEN, returned=WRITTEN)
 
     def split_frames(self, op: Advise) -> None:
+        before = [page for page in self.memory.values() if page.alternative is not Content.ZERO]
         super().split_frames(op)
-        for page in self.memory.values():
-            if page.alternative is Content.ZERO:
-                page.protected = False
+        for page in before:
+            page.protected = page.protected and page.alternative is not Content.ZERO

@@ -8,7 +8,7 @@ from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Page, Space
 from helpers.model.walk import Walk
-from helpers.operations import ClearRefs, Prot, Protection, Span
+from helpers.operations import Advice, Advise, ClearRefs, Prot, Protection, Span
 
 WRITTEN = Category.WRITTEN
 
@@ -122,3 +122,37 @@ class SplitIsSoftDirty(Erratum):
             if self.is_soft_dirty(walk.space[number]):
                 walk.split[number] |= Category.SOFT_DIRTY.value & self.known
         return found
+
+
+class ZeroFilledLosesSoftDirty(Erratum):
+    """A page of a huge page that holds only zeros isn't SOFT_DIRTY any more when the huge page is reclaimed, or aged,
+    in part: that zeros were written is lost."""
+
+    clauses = ("soft-dirty-kept",)
+    needs = ("soft-dirty", "thp")
+    evidence = (
+        "its fix; splitting a huge page replaced pages that hold only zeros by the zero page, in an entry that was "
+        "made anew, by try_to_map_unused_to_zeropage() in mm/migrate.c"
+    )
+    fixed = (
+        "9658d698a8a8 (mm/rmap: fix soft-dirty and uffd-wp bit loss when remapping zero-filled mTHP subpage to shared "
+        "zeropage), Linux 6.18, 6.12.54"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("soft-dirty", "thp")
+        span = lab.map((0, lab.huge))
+        lab.advise(span, Advice.HUGEPAGE)
+        lab.write(0)
+        lab.advise(span, Advice.NOHUGEPAGE)
+        lab.clear_refs()
+        lab.write(0)
+        lab.advise(0, Advice.COLD)
+        lab.scan(span, mask=Category.SOFT_DIRTY, returned=Category.SOFT_DIRTY)
+
+    def split_frames(self, op: Advise) -> None:
+        before = [page for page in self.memory.values() if page.alternative is not Content.ZERO]
+        super().split_frames(op)
+        for page in before:
+            page.dirtied = page.dirtied and page.alternative is not Content.ZERO

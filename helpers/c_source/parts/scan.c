@@ -4,6 +4,7 @@
 #define NO_ROOM UINT64_MAX
 #define NO_VEC (UINT64_MAX - 1)
 #define EVERY_CATEGORY 0
+#define ALL_BUT(categories) (1ULL << 63 | (categories))
 #define NO_CATEGORY UINT64_MAX
 /* In place of a page to which walk_end points. */
 #define NOT_WRITTEN -1
@@ -37,6 +38,14 @@ struct scan {
 };
 #define SCAN(from, to, ...) scan((struct scan){ .start = from, .stop = to, __VA_ARGS__ })
 #define STOPS_AT(page) .stops = 1, .walk_end = page
+
+/* The mask, where all categories that are known are meant, or all but some. */
+static uint64_t return_mask(uint64_t returned)
+{
+	if (returned == NO_CATEGORY)
+		return 0;
+	return returned == EVERY_CATEGORY || returned >> 63 ? known & MADE_FOR & ~returned : returned;
+}
 
 /* Puts the argument where the kernel shall look for it: memory that may only be read, or none at all. */
 static void *store(uint64_t address, const struct pm_scan_arg *arg)
@@ -126,7 +135,7 @@ static void scan(struct scan scan)
 		.category_inverted = scan.inverted,
 		.category_mask = scan.mask,
 		.category_anyof_mask = scan.anyof,
-		.return_mask = scan.returned == NO_CATEGORY ? 0 : scan.returned ? scan.returned : known & MADE_FOR,
+		.return_mask = return_mask(scan.returned),
 	};
 	struct answer found;
 	void *place = &arg;

@@ -39,6 +39,16 @@ class SwapLosesProtection(Deviation):
         return answer
 
 
+class ReclaimOfAPartUnprotectsTheRest(Deviation):
+    """A huge page that is reclaimed or aged in part loses the protection of its other pages."""
+
+    def split_frames(self, op: Advise) -> None:
+        was = [page for page in self.memory.values() if page.of_huge_frame]
+        super().split_frames(op)
+        for page in was:
+            page.protected = page.protected and page.of_huge_frame
+
+
 class UnregisterKeepsProtection(Deviation):
     """Memory stays protected after UFFDIO_UNREGISTER."""
 
