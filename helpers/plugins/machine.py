@@ -38,7 +38,7 @@ def stub_named(config: pytest.Config) -> type[Model]:
 
 
 #: What no test can ask of a stub kernel.
-_NOT_IN_STUBS = {"ksm": "the stub kernel has none"}
+_NOT_IN_STUBS = dict.fromkeys(("ksm", "hugetlb 1 GiB"), "the stub kernel has none")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
