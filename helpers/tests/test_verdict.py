@@ -86,3 +86,11 @@ def test_an_ordinary_user_asks_what_an_ordinary_user_may(alone: None) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
     assert "only root may: run as root" in done.stdout
     assert int(done.stdout.splitlines()[-1].split(" passed")[0].rsplit(" ", 1)[1]) > 500
+
+
+@pytest.mark.parametrize("named", [[], ["suites"], ["--pyargs", "suites.test_witness"]], ids=str)
+def test_the_known_defects_are_known_however_the_tests_are_named(named: list[str]) -> None:
+    command = [*RUN, "--stub", "pagemap-file-on-huge-zero", "-k", "pagemap_says and thp-zero-protected", *named]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "conforms with known defects; " in done.stdout.splitlines()[-1]
