@@ -44,6 +44,7 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     tally = config.stash[TALLY]
     prefix.append(f"<p><strong>{escape(tally.line(config.stash[SUBJECT].kernel))}</strong></p>")
     known = [f"{reason}: {count} test{'s' * (count > 1)}" for reason, count in sorted(tally.known.items())]
+    prefix.append(_listed("Not told", tally.sentences()))
     prefix.append(_listed("Known defects of this kernel", known))
     prefix.append(_listed("Not asked", [f"{need}: {why}" for need, why in config.stash[SUBJECT].missing.items()]))
 
@@ -57,6 +58,7 @@ def pytest_html_results_table_header(cells: list[str]) -> None:
     cells.insert(2, "<th>Clauses</th>")
 
 
-def pytest_html_results_table_row(report: pytest.TestReport, cells: list[str]) -> None:
-    told = sorted({str(value) for name, value in report.user_properties if name == "clause"})
+def pytest_html_results_table_row(report: pytest.TestReport | pytest.CollectReport, cells: list[str]) -> None:
+    properties = getattr(report, "user_properties", [])  # A file that can't be collected has none.
+    told = sorted({str(value) for name, value in properties if name == "clause"})
     cells.insert(2, f"<td>{', '.join(told)}</td>")

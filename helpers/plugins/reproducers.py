@@ -1,4 +1,4 @@
-"""A C program for each test that failed, and with --write-c for each that ran."""
+"""A C program for each test that failed by the kernel's fault, and with --write-c for each that ran."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pytest_html import extras
 
 from helpers.c_source.reproducer import reproducer
 from helpers.deviations import Erratum
+from helpers.plugins.blame import in_words, is_the_kernels
 from helpers.plugins.clauses import catalogue, clauses_of
 from helpers.plugins.stash import CATALOGUE, HOST, LAB
-from helpers.plugins.verdict import SUBJECT
+from helpers.plugins.verdict import SUBJECT, TROUBLE
 
 
 def file_name(nodeid: str) -> str:
@@ -42,16 +43,28 @@ def write_reproducer(item: pytest.Item, directory: Path) -> Path | None:
     return path
 
 
+def written(item: pytest.Item, directory: Path, report: pytest.TestReport) -> Path | None:
+    """The same; what keeps it from being written goes into the report, which stays as it is otherwise."""
+    try:
+        return write_reproducer(item, directory)
+    except Exception:
+        why = in_words(pytest.ExceptionInfo.from_current())
+        report.sections.append(("C program", f"It couldn't be written: {why}"))
+        report.user_properties.append((TROUBLE, f"C programs couldn't be written to {directory}: {why}"))
+        return None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
     if call.when != "call":
         return report
     failures = item.config.rootpath / item.config.getoption("failures")
-    if report.failed and (path := write_reproducer(item, failures)):
+    is_finding = report.failed and call.excinfo and is_the_kernels(item, call.excinfo)
+    if is_finding and (path := written(item, failures, report)):
         shown = path.relative_to(failures.parent)  # The report lies beside the directory.
         report.sections.append(("C program", f"{shown}\n    cc -O2 -pthread FILE && ./a.out"))
         report.extras = [*getattr(report, "extras", []), extras.url(str(shown), name="C program")]
     if (directory := item.config.getoption("write_c")) and (not report.skipped or hasattr(report, "wasxfail")):
-        write_reproducer(item, Path(directory))
+        written(item, Path(directory), report)
     return report

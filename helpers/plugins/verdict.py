@@ -1,7 +1,11 @@
-"""The last line of a run, for a person and a script, and the exit status that goes with it."""
+"""The last line of a run, for a person and a script, and the exit status that goes with it.
+
+It is about the kernel: conforms, doesn't conform, wasn't tested. A run that itself fails says that it can't tell.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,6 +20,14 @@ from helpers.plugins.stash import HOST
 COMBINATIONS = "mask combinations proven"
 #: The property of a report that names an erratum which made a difference.
 ERRATUM = "erratum"
+#: The property of a report of a test that failed by no fault of the kernel's: why.
+UNTOLD = "not told"
+#: The property of a report of a test, whatever came of it: what else went wrong with the run.
+TROUBLE = "trouble"
+#: Exit status of a run in which not everything could be told that was asked.
+NOT_TOLD = int(pytest.ExitCode.INTERNAL_ERROR)
+#: So many reasons are told one by one.
+REASONS = 5
 
 
 @dataclass
@@ -23,6 +35,8 @@ class Tally:
     """Outcomes of the conformance tests of a run."""
 
     begun: float = field(default_factory=time.monotonic)
+    #: The one that counts.
+    process: int = field(default_factory=os.getpid)
     passed: int = 0
     failed: int = 0
     xfailed: int = 0
@@ -30,15 +44,27 @@ class Tally:
     combinations: int = 0
     #: What is known of why tests fail, and how many of them.
     known: Counter[str] = field(default_factory=Counter)
-    interrupted: bool = False
+    #: Why tests couldn't be told, and how many of them.
+    untold: Counter[str] = field(default_factory=Counter)
+    #: What else went wrong with the run, in sentences.
+    troubles: dict[str, None] = field(default_factory=dict)
+    #: By whom the run was ended early, when it was.
+    interrupted: str = ""
+    reported: set[str] = field(default_factory=set)
 
     def count(self, report: pytest.TestReport) -> None:
+        self.reported.add(report.nodeid)
+        told = [(name, str(value)) for name, value in report.user_properties]
+        self.troubles.update(dict.fromkeys(value for name, value in told if name == TROUBLE))
         if report.failed:
-            self.failed += 1
+            if reasons := [value for name, value in told if name == UNTOLD]:
+                self.untold.update(reasons[:1])
+            else:
+                self.failed += 1
         elif report.skipped:
             if hasattr(report, "wasxfail"):
                 self.xfailed += 1
-                self.known.update(str(value) for name, value in report.user_properties if name == ERRATUM)
+                self.known.update(value for name, value in told if name == ERRATUM)
             else:
                 self.skipped += 1
         elif report.when == "call":
@@ -49,20 +75,54 @@ class Tally:
             if name == COMBINATIONS and report.when == "call" and isinstance(value, int)
         )
 
+    def trouble(self, sentence: str) -> None:
+        """Something went wrong that is no fault of the kernel's."""
+        self.troubles[sentence] = None
+
+    @property
+    def has_failed_itself(self) -> bool:
+        return bool(self.untold or self.troubles or self.interrupted)
+
     @property
     def verdict(self) -> str:
         if self.failed:
             return "does not conform"
-        if self.interrupted or not self.passed + self.xfailed:
+        if self.has_failed_itself:
+            return "not told"
+        if not self.passed + self.xfailed:
             return "not tested"
         return "conforms with known defects" if self.xfailed else "conforms"
 
+    @property
+    def status(self) -> int:
+        """The exit status that goes with the verdict."""
+        if self.failed:
+            return int(pytest.ExitCode.TESTS_FAILED)
+        if self.interrupted:
+            return int(pytest.ExitCode.INTERRUPTED)
+        if self.has_failed_itself:
+            return NOT_TOLD
+        return 0 if self.passed + self.xfailed else NOT_TESTED
+
+    def sentences(self) -> list[str]:
+        """What couldn't be told and why, and what else went wrong: for before the line."""
+        told = [f"{count} test{'s' * (count > 1)}: {reason}" for reason, count in self.untold.most_common(REASONS)]
+        rest = len(self.untold) - REASONS
+        told += [f"other tests, for {rest} other reasons"] * (rest > 0)
+        told += [f"interrupted by {self.interrupted}"] * bool(self.interrupted)
+        return [*told, *self.troubles]
+
     def line(self, kernel: str) -> str:
+        untold = f", {self.untold.total()} not told" if self.untold else ""
         return (
             f"pagemap-scan: {self.verdict}; kernel {kernel}; {self.passed} passed, {self.failed} failed, "
-            f"{self.xfailed} xfailed, {self.skipped} skipped; {self.combinations} {COMBINATIONS}; "
+            f"{self.xfailed} xfailed, {self.skipped} skipped{untold}; {self.combinations} {COMBINATIONS}; "
             f"{time.monotonic() - self.begun:.1f} s"
         )
+
+    def tell(self, kernel: str) -> None:
+        """Prints the sentences, and the line."""
+        print(*(f"pagemap-scan: {sentence}" for sentence in self.sentences()), self.line(kernel), sep="\n", flush=True)
 
 
 TALLY = pytest.StashKey[Tally]()
@@ -76,21 +136,46 @@ class Verdict:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.tally = Tally()
+        self.session: pytest.Session | None = None
         config.stash[TALLY] = self.tally
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            said = report.longreprtext.splitlines()
+            because = next((line.removeprefix("E").strip() for line in reversed(said) if line.startswith("E ")), "")
+            self.tally.trouble(f"{report.nodeid or 'the tests'} can't be collected: {because or said[-1:] or ''}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.tally.count(report)
 
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.tally.trouble(f"the suite itself failed: {excinfo.exconly(tryshort=True).splitlines()[0]}")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if type(excinfo.value) is KeyboardInterrupt:
+            self.tally.interrupted = str(excinfo.value) or "Ctrl-C"
+        elif isinstance(excinfo.value, KeyboardInterrupt):  # pytest's own ways of ending a run are told by that.
+            self.tally.trouble(f"the run ended early: {excinfo.value}")
+        else:
+            self.tally.trouble(str(excinfo.value).removeprefix("pagemap-scan: "))
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Any:
-        self.tally.interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
-        if exitstatus == pytest.ExitCode.OK and self.tally.verdict == "not tested":
-            session.exitstatus = NOT_TESTED
+        missed = session.testscollected - len(self.tally.reported)
+        if missed > 0 and not self.tally.has_failed_itself:
+            self.tally.trouble(f"{missed} of {session.testscollected} tests weren't reached")
+        session.exitstatus = self.tally.status
         return (yield)
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        print(self.tally.line(config.stash[SUBJECT].kernel), flush=True)
+        if self.session:  # What goes wrong after the session's end counts, too.
+            self.session.exitstatus = self.tally.status
+        self.tally.tell(config.stash[SUBJECT].kernel)
 
 
 def pytest_configure(config: pytest.Config) -> None:
