@@ -20,6 +20,7 @@ from helpers.operations import (
     Advice,
     Advise,
     Map,
+    Refusal,
     Register,
     Scan,
     ScanResult,
@@ -66,6 +67,9 @@ def test_the_oracle_in_c_agrees_with_the_model(pages: list[int], masks: tuple[in
     class Painted(Model):
         def categories(self, page):
             return pages[page.file_page]
+
+        def undecided(self, page):
+            return 0
 
     model = Painted(Facts())
     span = Span(0, len(pages))
@@ -116,7 +120,7 @@ def test_a_difference_shows_what_a_reader_needs() -> None:
 
     host = find_host()
     lab = Lab(host, Deaf(host.facts))
-    lab.map((0, 4))
+    lab.write(lab.map((0, 4)))
     with pytest.raises(KernelDiffers) as raised:
         lab.scan((0, 4), mask=Category.WRITTEN)
     text = str(raised.value)
@@ -164,10 +168,15 @@ def test_a_tracker_that_protects_in_a_second_step_loses_writes() -> None:
 
 
 def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It doesn't know the advice; any other that is refused is an error."""
+    """It doesn't know the advice; any other that is refused is answered so, and what no document allows is an error."""
     kernel = Kernel(find_host().sizes)
-    monkeypatch.setattr("helpers.kernel.advice.lib", SimpleNamespace(native_madvise=lambda *arguments: -errno.EINVAL))
-    Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
-    with pytest.raises(SuiteError, match="EINVAL"):
-        Advise(Span(0, 1), Advice.HUGEPAGE).run(kernel)
+    refused = SimpleNamespace(
+        native_madvise=lambda *arguments: -errno.EINVAL, NATIVE_DOES_NOT_RETURN=lib.NATIVE_DOES_NOT_RETURN
+    )
+    monkeypatch.setattr("helpers.kernel.advice.lib", refused)
+    assert Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel) is None
+    assert Advise(Span(0, 1), Advice.HUGEPAGE).run(kernel) == Refusal(errno.EINVAL)
+    refused.native_madvise = lambda *arguments: -errno.EIO
+    with pytest.raises(SuiteError, match="EIO"):
+        Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
     kernel.close()
