@@ -77,7 +77,7 @@ class NewMappingsAreClean(Deviation):
             page.is_new = not self.was_cleared
 
 
-class MergingLosesSoftDirty(Deviation):
+class ExpansionLosesSoftDirty(Deviation):
     """A new mapping that becomes one with an old one isn't soft-dirty."""
 
     def expand(self) -> None:
