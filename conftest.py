@@ -2,6 +2,8 @@
 
 import pytest
 
+from helpers.stubs import PAGES
+
 pytest_plugins = [
     "suites.plugin",
     "helpers.plugins.machine",
@@ -15,6 +17,8 @@ pytest_plugins = [
     "helpers.plugins.reproducers",
     "helpers.plugins.recorder",
     "helpers.plugins.report",
+    # The last is configured first: what it hands over is there for the others.
+    "suites.plugin",
 ]
 
 
@@ -28,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
     group.addoption("--failures", metavar="DIR", default="failures", help="where C programs of failures are written")
     group.addoption("--write-suite", metavar="FILE", help="write one C program of the suite (with --stub faithful)")
+    group.addoption(
+        "--stub-pages",
+        metavar="BYTESxCOUNT",
+        default=PAGES,
+        help=f"bytes of a stub's page, and pages of its huge page: {PAGES} when not given",
+    )
     group.addoption(
         "--stub",
         metavar="NAME",

@@ -40,16 +40,14 @@ class _Probe(Lab):
         self.asked.append(step)
 
 
-def presence(
-    erratum: type[Erratum], beside: Sequence[type[Erratum]], host: Host, target: Callable[[], Target]
-) -> Presence:
-    """Runs the probe of an erratum on a target that has those ``beside`` it. Raises ValueError for one that can't tell.
+def presence(erratum: type[Erratum], beside: Sequence[type[Erratum]], host: Host, target: Target) -> Presence:
+    """Runs the probe of an erratum on a target that has those ``beside`` it, and closes the target.
 
-    ``target``: gives a new one.
+    Raises ValueError for a probe that can't tell.
     """
     if any(need in host.missing for need in erratum.needs):
         return Presence.NOT_ASKED
-    lab = _Probe(host, target(), beside, erratum)
+    lab = _Probe(host, target, beside, erratum)
     try:
         erratum.probe(lab)
     except CannotAsk:
@@ -64,11 +62,17 @@ def presence(
     return Presence.PRESENT if shows else Presence.NEITHER
 
 
-def present(errata: Sequence[type[Erratum]], host: Host, target: Callable[[], Target]) -> list[type[Erratum]]:
-    """Those of the errata that a kernel has, in their order. One that is told ``beside`` others comes after them."""
+def present(
+    errata: Sequence[type[Erratum]], host_for: Callable[[type[Erratum]], Host], new_target: Callable[[Host], Target]
+) -> list[type[Erratum]]:
+    """Those of the errata that a kernel has, in their order. One that is told ``beside`` others comes after them.
+
+    Each is asked on a target of its own, on the host that is for it.
+    """
     found: list[type[Erratum]] = []
     for erratum in errata:
         beside = [other for other in erratum.beside if other in found]
-        if presence(erratum, beside, host, target) is Presence.PRESENT:
+        host = host_for(erratum)
+        if presence(erratum, beside, host, new_target(host)) is Presence.PRESENT:
             found.append(erratum)
     return found

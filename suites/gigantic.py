@@ -18,9 +18,11 @@ def gigantic_lab(lab: Lab) -> Iterator[tuple[Lab, Span]]:
     What is found there counts as found in the lab that it is made beside. Raises CannotAsk when there is no page.
     """
     lab.require("hugetlb 1 GiB")
-    sizes = Sizes(lab.host.sizes.page, GIGANTIC)
-    facts = replace(lab.facts, pages_per_huge_page=sizes.pages_per_huge_page)
-    target = type(lab.target)(facts) if isinstance(lab.target, Model) else Kernel(sizes)
+    stub = lab.target if isinstance(lab.target, Model) else None
+    # A stub's pages may have any size: as large as makes its huge page one of 1 GiB, so that it hasn't so many.
+    sizes = Sizes(GIGANTIC // lab.huge if stub else lab.host.sizes.page, GIGANTIC)
+    facts = replace(lab.facts, page_size=sizes.page, pages_per_huge_page=sizes.pages_per_huge_page)
+    target = type(stub)(facts) if stub else Kernel(sizes)
     large = lab.beside(replace(lab.host, sizes=sizes, facts=facts), target)
     span = Span(0, large.huge)
     try:

@@ -1,4 +1,7 @@
-"""Hands the known defects over to the plugin that finds out which of them a kernel has."""
+"""Hands the known defects over to the plugin that finds out which of them a kernel has.
+
+No conftest.py: of a run of the whole directory around the suites, pytest reads that too late.
+"""
 
 import pytest
 

@@ -5,18 +5,16 @@ Which of them the kernel has is found out once, before the first test, by the pr
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from helpers import stubs
 from helpers.deviations import Erratum, name_of
 from helpers.host import Host
 from helpers.kernel import Kernel
 from helpers.operations import Target
 from helpers.plugins.clauses import clauses_of
-from helpers.plugins.machine import SUITES, stub_named
+from helpers.plugins.machine import SUITES, host_for, stub_named
 from helpers.plugins.stash import CATALOGUE, HOST, LAB, PRESENT
 from helpers.plugins.verdict import ERRATUM
 from helpers.probing import present
@@ -37,19 +35,11 @@ def find_present(config: pytest.Config) -> list[type[Erratum]]:
     """Runs the probes on the kernel, or on the stub that was named."""
     if config.getoption("no_errata") or HOST not in config.stash:
         return []
-    host, name = config.stash[HOST], config.getoption("stub")
-    if not name:
-        return present(_askable(config), host, lambda: Kernel(host.sizes))
-    stub = stub_named(config)
-    found: list[type[Erratum]] = []
-    for erratum in _askable(config):
-        playing = replace(host, facts=stubs.facts_of(name, erratum.needs))
 
-        def target(playing: Host = playing) -> Target:
-            return stub(playing.facts)
+    def new_target(host: Host) -> Target:
+        return stub_named(config)(host.facts) if config.getoption("stub") else Kernel(host.sizes)
 
-        found += present([erratum], playing, target)
-    return found
+    return present(_askable(config), lambda erratum: host_for(config, erratum.needs), new_target)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from helpers import stubs
 from helpers.host import Host
 from helpers.kernel import Kernel
 from helpers.lab import CannotAsk, Lab
-from helpers.plugins.machine import stub_named
+from helpers.plugins.machine import host_for, stub_named
 from helpers.plugins.stash import HOST, LAB, PRESENT
 
 
@@ -24,11 +22,9 @@ def host(pytestconfig: pytest.Config) -> Host:
 
 def new_lab(config: pytest.Config, needs: Iterable[str] = (), may_hang: bool = False) -> Lab:
     """A lab on the kernel, or on the stub that --stub names, which plays a kernel that has what is needed."""
-    host, name, errata = config.stash[HOST], config.getoption("stub"), config.stash[PRESENT]
-    if not name:
-        return Lab(host, Kernel(host.sizes), errata, may_hang)
-    host = replace(host, facts=stubs.facts_of(name, needs))
-    return Lab(host, stub_named(config)(host.facts), errata, may_hang)
+    host = host_for(config, needs)
+    target = stub_named(config)(host.facts) if config.getoption("stub") else Kernel(host.sizes)
+    return Lab(host, target, config.stash[PRESENT], may_hang)
 
 
 def needs_of(item: pytest.Item) -> list[str]:

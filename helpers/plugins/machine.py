@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -12,10 +14,11 @@ import pytest
 from helpers.deviations import name_of
 from helpers.host import CannotTest, Host, find_host, find_sizes
 from helpers.interface.native import lib
+from helpers.kernel import Sizes
 from helpers.machine import Machine
 from helpers.model import Model
 from helpers.plugins.stash import CATALOGUE, HOST
-from helpers.stubs import facts_of, stub_of
+from helpers.stubs import NoSuchStub, facts_of, missing_in, stub_of
 
 SUITES = Path(__file__).parents[2] / "suites"
 #: Exit status of a run that could ask nothing.
@@ -37,8 +40,21 @@ def stub_named(config: pytest.Config) -> type[Model]:
     return stub_of(config.getoption("stub"), {**FAULTS, **{name_of(one): one for one in config.stash[CATALOGUE]}})
 
 
-#: What no test can ask of a stub kernel.
-_NOT_IN_STUBS = dict.fromkeys(("ksm", "hugetlb 1 GiB"), "the stub kernel has none")
+def host_of_stub(config: pytest.Config) -> Host:
+    """The kernel that the stub plays, whatever is asked of it, and a machine that lacks nothing. Raises NoSuchStub."""
+    facts = facts_of(config.getoption("stub"), pages=config.getoption("stub_pages"))
+    sizes = Sizes(facts.page_size, facts.page_size * facts.pages_per_huge_page)
+    # What is recorded on a stub is for a C program that asks no kernel for it.
+    return Host(sizes, facts, {"ksm": "is asked by pytest alone"} if config.getoption("write_suite") else {})
+
+
+def host_for(config: pytest.Config, needs: Iterable[str]) -> Host:
+    """The kernel under test; of a stub the one that it plays for a test that needs this."""
+    host, name = config.stash[HOST], config.getoption("stub")
+    if not name:
+        return host
+    facts = facts_of(name, needs, config.getoption("stub_pages"))
+    return replace(host, facts=facts, missing={**host.missing, **missing_in(name, needs)})
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -48,7 +64,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("stub"):
-        config.stash[HOST] = Host(find_sizes(), facts_of(config.getoption("stub")), _NOT_IN_STUBS)
+        try:
+            stub_named(config)
+            config.stash[HOST] = host_of_stub(config)
+        except NoSuchStub as reason:
+            raise pytest.UsageError(str(reason)) from None
         return
     if not asks_the_kernel(config):
         return

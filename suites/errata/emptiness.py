@@ -56,6 +56,12 @@ class EmptyHugetlbPartlyProtected(Erratum):
         lab.scan((3, 8), WP, returned=Category.WPALLOWED)
         lab.scan(span, mask=Category.SWAPPED, returned=Category.SWAPPED)
 
+    def must_protect(self, walk: Walk, number: int, page: Page, categories: int) -> bool:
+        is_hole = page.backing.is_hugetlb and page.content is Content.NONE and not self.has_upper_table
+        if is_hole and walk.argument.flags & WP_MATCHING:
+            walk.matched.extend(self.unit(number).pages())
+        return super().must_protect(walk, number, page, categories)
+
 
 class EmptyPteNotWritten(Erratum):
     """An empty entry of a page table isn't WRITTEN, nor protected, but for scans that ask for WRITTEN alone."""
