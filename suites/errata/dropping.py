@@ -57,7 +57,7 @@ class HugetlbDontneedStaysProtected(Erratum):
         span = lab.prepare(BY_NAME["hugetlb-private"])
         lab.protect(span)
         lab.advise(span, Advice.DONTNEED)
-        lab.scan(span)
+        lab.scan(span, mask=Category.SWAPPED, returned=Category.SWAPPED)
 
     def advise_page(self, advice: Advice, number: int, page: Page) -> None:
         was = page.protected and page.tracking is not Tracking.ACCESS  # Of that, no marker is left.
@@ -80,7 +80,7 @@ class HolePunchStaysProtected(Erratum):
         span = lab.prepare(BY_NAME["memfd-shared"])
         lab.protect(span)
         lab.punch_hole((2, 4))
-        lab.scan(span)
+        lab.scan(span, mask=Category.SWAPPED, returned=Category.SWAPPED)
 
     def punch_hole(self, op: PunchHole) -> None:
         was = [
