@@ -5,7 +5,6 @@ import pytest
 from helpers.stubs import PAGES
 
 pytest_plugins = [
-    "suites.plugin",
     "helpers.plugins.machine",
     "helpers.plugins.verdict",
     "helpers.plugins.blame",
