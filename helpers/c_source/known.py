@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.c_source.lines import wrapped
 from helpers.deviations import Erratum, name_of, together
 from helpers.errata import answers
 from helpers.model import Facts
@@ -53,7 +54,7 @@ def names_of_errata(errata: Sequence[type[Erratum]]) -> str:
     """The errata in C: a bit for each, and what there is to say of it."""
     bits = [f"{identifier(name_of(one))} = 1 << {number}" for number, one in enumerate(errata)]
     told = [f"\t{quoted(f'{name_of(one)}: {one.says()} ({one.fixed})')}," for one in errata] or ["\tNULL,"]
-    enumerators = ["enum {", *(f"\t{bit}," for bit in bits), "};"] if bits else []
+    enumerators = ["/* Errata, a bit for each. */", "enum {", wrapped(", ".join(bits) + ","), "};"] if bits else []
     return "\n".join([*enumerators, "static const char *const errata_names[] = {", *told, "};"])
 
 

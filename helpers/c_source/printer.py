@@ -53,6 +53,10 @@ _PROTS = {Prot.NONE: "PROT_NONE", Prot.READ: "PROT_READ", Prot.WRITE: "PROT_READ
 _TRACKINGS = {told: "UNTRACKED" if told is Tracking.NONE else told.name for told in Tracking}
 
 
+#: What is known of an answer that has no regions.
+_NO_REGIONS = Term("NULL", type="const struct region *", name="regions")
+
+
 def tracking_of(told: Tracking) -> Term:
     return expression(_TRACKINGS[told], "enum tracking", "tracking")
 
@@ -142,7 +146,7 @@ class Printer(Target):
         told = (*pages(op.span), expression(f"MADV_{op.advice.name}", "int", "advice"))
         if self.step.expected is None and not self.known:
             return self.call("advise", *told)
-        known = self.instead(lambda answer: [option("error", said(answer), "0", "int")])
+        known = self.instead(lambda answer: [_NO_REGIONS, option("error", said(answer), "0", "int")])
         return self.call("expect_advice", *told, expression(said(self.step.expected), "int", "error"), known)
 
     def register(self, op: Register) -> Any:
@@ -199,7 +203,7 @@ class Printer(Target):
 
         if self.step.is_precondition:
             return self.call("expect_state", *pages(op.span), told(self.step.expected))
-        known = self.instead(lambda answer: [Term(".runs = ", (told(answer),))])
+        known = self.instead(lambda answer: [_NO_REGIONS, Term(".runs = ", (told(answer),))])
         return self.call("expect_entries", *pages(op.span), told(self.step.expected), known)
 
     def read_usage(self, op: ReadUsage) -> Any:
@@ -213,12 +217,14 @@ class Printer(Target):
             return (
                 option("error", errno.errorcode[-answer.result] if answer.result < 0 else "0", "0", "int"),
                 Term("STOPS_AT(", (replace(walk_end, name="walk_end", type="int64_t"),), ")", omitted=stop),
-                Term(".regions = ", (regions(answer.regions),), omitted=Term("NULL")),
             )
 
         self.parts.add("scan")
-        known = Term(".known = ", (self.instead(told),), omitted=Term("NULL"))
-        return Term("SCAN(", (start, stop, *self.options(op), *told(self.step.expected), known), ");")
+        expected: ScanResult = self.step.expected
+        found = Term(".regions = ", (regions(expected.regions),), omitted=Term("NULL"))
+        instead = self.instead(lambda answer: [regions(answer.regions), *told(answer)])
+        known = Term(".known = ", (instead,), omitted=Term("NULL"))
+        return Term("SCAN(", (start, stop, *self.options(op), *told(expected), found, known), ");")
 
     def resumed(self, steps: Sequence[Step]) -> Term:
         """Scans that go on from each other's walk_end, as one call."""

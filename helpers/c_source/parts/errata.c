@@ -9,7 +9,8 @@ struct known {
 	const struct run *runs;
 };
 #define KNOWN(...) (struct known[]){ __VA_ARGS__, { .errata = 0 } }
-#define IF(which, ...) { .errata = which, __VA_ARGS__ }
+/* Instead the regions, NULL for none, and what else there is to say, on a kernel with these errata. */
+#define IF(which, ...) { .errata = which, .regions = __VA_ARGS__ }
 
 /* The errata that the kernel has, and those that have made a difference. */
 static uint32_t present, met;
