@@ -171,11 +171,12 @@ class Lab:
         """Every category that the kernel knows."""
         return self.facts.known
 
-    def decided(self, pages: Pages) -> Category:
+    def decided(self, pages: Pages, process: str = "self") -> Category:
         """Every category of which a document says for each of some mapped pages whether the page has it."""
+        memory = self.model.memory if process == "self" else self.model.child or {}
         undecided = 0
-        for page in self.model.pages(as_span(pages)):
-            undecided |= self.model.undecided(page)
+        for number in as_span(pages).pages():
+            undecided |= self.model.undecided(memory[number])
         return self.all & ~category(undecided)
 
     # --- Kinds of memory --------------------------------------------------------------------------------

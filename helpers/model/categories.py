@@ -45,7 +45,8 @@ class Categories(Memory):
             # Of memory that isn't registered, pagemap.rst says nothing before ACCESSED; since, that it isn't WRITTEN.
             found |= 0 if self.facts.written_needs_registration else WRITTEN
         if page.alternative:
-            other = replace(page, content=page.alternative, alternative=None)
+            dirtied = page.dirtied and page.alternative is not Content.NONE
+            other = replace(page, content=page.alternative, alternative=None, dirtied=dirtied)
             found |= self.undecided(other) | (self.categories(page) ^ self.categories(other))
         if page.may_be_small:
             found |= HUGE

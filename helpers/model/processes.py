@@ -26,7 +26,7 @@ class Processes(Memory):
         child = replace(page, tracking=Tracking.NONE, protected=False)
         if page.content is Content.ZERO or (page.content is Content.PRESENT and not page.anonymous):
             child.alternative = Content.NONE
-            child.may_be_small = page.huge and not page.backing.is_hugetlb
+        child.may_be_small = page.huge and not page.backing.is_hugetlb
         return child
 
     def kill_child(self, op: KillChild) -> None:

@@ -33,8 +33,14 @@ class EmptyHugetlbNotHuge(Erratum):
 
     def found(self, walk: Walk, number: int, page: Page) -> int:
         told = super().found(walk, number, page)
-        is_hole = page.backing.is_hugetlb and page.content is Content.NONE and not self.has_upper_table
-        return told & ~HUGE if is_hole and not page.protected else told
+        is_empty = page.backing.is_hugetlb and not page.protected and Content.NONE in (page.content, page.alternative)
+        return told & ~HUGE if is_empty and not self.has_table_for_hugetlb(walk) else told
+
+    def has_table_for_hugetlb(self, walk: Walk) -> bool:
+        if walk.space is self.memory:
+            return self.has_upper_table
+        # fork(2) makes tables for what it copies, which is private memory that has content of its own.
+        return any(page.anonymous or page.content is Content.GUARD for page in walk.space.values())
 
 
 class EmptyHugetlbPartlyProtected(Erratum):

@@ -8,6 +8,8 @@ from helpers.operations import (
     Advice,
     Advise,
     Answer,
+    Fork,
+    KillChild,
     Move,
     Register,
     Span,
@@ -141,6 +143,33 @@ class ForkKeepsRegistration(Deviation):
         child = super().copied(page)
         child.tracking = page.tracking
         return child
+
+
+class ForkUnprotectsTheParent(Deviation):
+    """What is copied for a child is WRITTEN in its parent."""
+
+    def fork(self, op: Fork) -> None:
+        super().fork(op)
+        for page in self.memory.values():
+            page.protected = page.protected and not page.of_child_too
+
+
+class TheEndOfAChildUnprotects(Deviation):
+    """When a child ends, its parent's memory isn't protected any more."""
+
+    def kill_child(self, op: KillChild) -> None:
+        super().kill_child(op)
+        for page in self.memory.values():
+            page.protected = False
+
+
+class WritesToWhatAChildHasAreLost(Deviation):
+    """The copy that a write makes of a page which a child has too is protected as that was."""
+
+    def populate(self, page: Page, write: bool) -> None:
+        was = page.protected and page.of_child_too
+        super().populate(page, write)
+        page.protected = page.protected or was
 
 
 class RegisteringProtects(Deviation):
