@@ -75,14 +75,15 @@ def test_memory_protected_by_uffdio_writeprotect_is_not_written(lab: Lab, kind: 
 @pytest.mark.clause("wpallowed", "written-outside")
 @pytest.mark.parametrize(
     ("kind", "tracking"),
-    [(kind, Tracking.NONE) for kind in KINDS if kind.is_populated]
+    [(kind, Tracking.NONE) for kind in KINDS]
     + [(kind, Tracking.SYNC) for kind in KINDS if kind.backing is not Backing.FILE],
     ids=lambda value: getattr(value, "name", "").lower(),
 )
 def test_memory_without_asynchronous_tracking_is_not_wpallowed(lab: Lab, kind: Kind, tracking: Tracking) -> None:
     span = lab.prepare(kind, tracking=tracking)
-    found = lab.scan(span)
-    assert all(C.WPALLOWED not in region.categories for region in found.regions)
+    found = lab.scan(span, returned=lab.decided(span)).regions
+    assert [region[:2] for region in found] == [tuple(span)]
+    assert C.WPALLOWED not in found[0].categories
     assert lab.scan(span, mask=C.WPALLOWED).regions == ()
 
 
@@ -464,7 +465,7 @@ def test_writes_past_the_mapping_are_not_recorded_in_it(lab: Lab) -> None:
 
 @pytest.mark.clause("unregister")
 @pytest.mark.parametrize("close", [False, True], ids=["unregister", "close"])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_populated], ids=str)
+@every_kind
 def test_protection_ends_with_the_registration(lab: Lab, kind: Kind, close: bool) -> None:
     span = lab.prepare(kind)
     lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
@@ -473,7 +474,9 @@ def test_protection_ends_with_the_registration(lab: Lab, kind: Kind, close: bool
     else:
         lab.unregister(span)
     assert lab.scan(span, mask=C.WPALLOWED).regions == ()
-    lab.scan(span)
+    lab.scan(span, returned=lab.decided(span))
+    lab.register(span)
+    assert [region[:2] for region in lab.scan(span, mask=C.WRITTEN).regions] == [tuple(span)]
 
 
 @pytest.mark.clause("remap", "fork")

@@ -61,6 +61,16 @@ class UnregisterKeepsProtection(Deviation):
             page.protected = protected
 
 
+class UnregisterLeavesMarkers(Deviation):
+    """UFFDIO_UNREGISTER passes over what isn't there: it is still protected when it is registered again."""
+
+    def unregister(self, op: Unregister) -> None:
+        markers = [page for page in self.pages(op.span) if page.protected and page.content is Content.NONE]
+        super().unregister(op)
+        for page in markers:
+            page.protected = True
+
+
 class MoveKeepsProtection(Deviation):
     """Memory stays protected when it is moved."""
 
