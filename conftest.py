@@ -7,6 +7,7 @@ from helpers.stubs import PAGES
 pytest_plugins = [
     "helpers.plugins.machine",
     "helpers.plugins.verdict",
+    "helpers.plugins.output",
     "helpers.plugins.blame",
     "helpers.plugins.crashes",
     "helpers.plugins.limits",

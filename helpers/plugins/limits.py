@@ -23,6 +23,7 @@ import pytest_timeout  # type: ignore[import-untyped]
 
 from helpers.interface.native import MACHINE
 from helpers.plugins.crashes import HANGS, LAST_WORDS
+from helpers.plugins.stash import VOICE
 from helpers.plugins.verdict import SUBJECT, TALLY
 
 #: Seconds that a test has to end in once its time is over.
@@ -105,7 +106,7 @@ class Watch:
         elif (tally := self.config.stash.get(TALLY, None)) and tally.process == os.getpid():
             tally.failed += by_kernel
             tally.trouble(f"{self.nodeid}: {words}")
-            tally.tell(self.config.stash[SUBJECT].kernel)
+            tally.tell(self.config.stash[SUBJECT].kernel, self.config.stash[VOICE])
             os._exit(tally.status)
         # A thread that is in the kernel for good keeps the process, and with it the connection by which others know.
         os.closerange(0, os.sysconf("SC_OPEN_MAX"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TextIO
 
 import pytest
 
@@ -16,5 +17,7 @@ HOST = pytest.StashKey[Host]()
 CATALOGUE = pytest.StashKey[Sequence[type[Erratum]]]()
 #: Of a run: those that the kernel has.
 PRESENT = pytest.StashKey[Sequence[type[Erratum]]]()
+#: Of a run: where its words go.
+VOICE = pytest.StashKey[TextIO]()
 #: Of a test: the lab in which its program ran.
 LAB = pytest.StashKey[Lab]()

@@ -6,16 +6,18 @@ It is about the kernel: conforms, doesn't conform, wasn't tested. A run that its
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
 from helpers.host import Subject, describe
 from helpers.plugins.machine import NOT_TESTED
-from helpers.plugins.stash import HOST
+from helpers.plugins.stash import HOST, VOICE
 
 COMBINATIONS = "mask combinations proven"
 #: The property of a report that names an erratum which made a difference.
@@ -120,9 +122,16 @@ class Tally:
             f"{time.monotonic() - self.begun:.1f} s"
         )
 
-    def tell(self, kernel: str) -> None:
-        """Prints the sentences, and the line."""
-        print(*(f"pagemap-scan: {sentence}" for sentence in self.sentences()), self.line(kernel), sep="\n", flush=True)
+    def tell(self, kernel: str, voice: TextIO) -> None:
+        """Prints the sentences, and the line: to stderr when stdout doesn't take them, which is a trouble as well."""
+        print(self.words(kernel), file=voice, flush=True)
+        if lost := getattr(voice, "lost", ""):
+            self.trouble(f"standard output can't be written: {lost}")
+            with suppress(OSError, AttributeError):
+                print(self.words(kernel), file=sys.stderr, flush=True)
+
+    def words(self, kernel: str) -> str:
+        return "\n".join([*(f"pagemap-scan: {sentence}" for sentence in self.sentences()), self.line(kernel)])
 
 
 TALLY = pytest.StashKey[Tally]()
@@ -173,9 +182,9 @@ class Verdict:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
+        self.tally.tell(config.stash[SUBJECT].kernel, config.stash.get(VOICE, sys.stdout))
         if self.session:  # What goes wrong after the session's end counts, too.
             self.session.exitstatus = self.tally.status
-        self.tally.tell(config.stash[SUBJECT].kernel)
 
 
 def pytest_configure(config: pytest.Config) -> None:
