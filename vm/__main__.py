@@ -7,15 +7,13 @@ Exit status of a run: 0 the kernel conforms, 1 it doesn't, 125 it couldn't be bu
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
-from vm import CHECKOUT, CannotRun
+from vm import CHECKOUT, CannotRun, temporary
 from vm.guest import accel
 from vm.guest.boot import Setup, require_programs, vng_command
 from vm.guest.console import Limits
@@ -23,7 +21,8 @@ from vm.guest.progress import Progress
 from vm.kernels import archive, table
 from vm.kernels.kernel import Kernel
 from vm.kernels.lookup import DEB, find
-from vm.processes import ended_by_signals, private_environment
+from vm.outputs import say
+from vm.processes import Kept, ended_by_signals, private_environment
 from vm.results import comparison
 from vm.results.verdict import INTERRUPTED, NOT_ASKED
 from vm.runs import conformance, matrix, program
@@ -88,10 +87,6 @@ def setup_of(options: argparse.Namespace, kernel: Kernel) -> Setup:
     return Setup(found.accel, found.cpus, found.memory, Limits(**limits), found.append)
 
 
-def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
 def list_kernels(options: argparse.Namespace) -> int:
     cached = {kernel.origin: kernel for kernel in archive.all_cached()}
     rows = [(kernel.release, "cached", origin) for origin, kernel in cached.items()]
@@ -146,9 +141,11 @@ def run_matrix(options: argparse.Namespace) -> int:
 def open_shell(options: argparse.Namespace) -> int:
     require_programs()
     kernel = find(options.kernel, options.config)
-    with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as home, suppress(KeyboardInterrupt):
-        command = vng_command(kernel, setup_of(options, kernel), "--cwd", str(CHECKOUT))
-        return subprocess.run(command, env=private_environment(Path(home))).returncode
+    setup = setup_of(options, kernel)
+    with temporary.directory() as home, suppress(KeyboardInterrupt):
+        command = vng_command(kernel, setup, "--cwd", str(CHECKOUT))
+        with Kept(command, session=False, env=private_environment(home)) as kept:
+            return kept.process.wait()
     return 0
 
 

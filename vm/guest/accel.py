@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vm import cache
+from vm import cache, temporary
 from vm.guest.boot import Ending, Setup, boot, new_script
 from vm.guest.console import Limits
 from vm.guest.shared_directory import Shared
@@ -70,8 +69,8 @@ def choose(kernel: Kernel, say: Callable[[str], None]) -> str:
 
 
 def _canary(kernel: Kernel) -> tuple[Ending, str]:
-    with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
-        shared = Shared(Path(name))
+    with temporary.directory() as work:
+        shared = Shared(work)
         new_script(shared, "")
         ending = boot(kernel, Setup(KVM, cpus=1, memory="1G", limits=CANARY_LIMITS), shared)
         return ending, shared.console.read_text(errors="replace")

@@ -7,12 +7,11 @@ import selectors
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vm import CannotRun
+from vm import CannotRun, temporary
 from vm.guest import mounts
 from vm.guest.console import Console, Limits, Trouble
 from vm.guest.marks import MARK
@@ -124,8 +123,7 @@ def boot(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], No
 
     Raises CannotRun when a guest can't even be started, OSError when the shared directory can't be written.
     """
-    with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
-        work = Path(name)
+    with temporary.directory() as work:
         disk = new_scratch_disk(work)
         options = ["--verbose", "--disk", str(disk), "--rwdir", str(shared.directory)]
         command = vng_command(kernel, setup, *options, "--exec", f"sh {shared.script}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vm import CannotRun
+from vm import CannotRun, temporary
 from vm.guest.boot import Ending, Setup, follow
 from vm.guest.console import Console
 from vm.guest.shared_directory import Shared
@@ -58,8 +57,7 @@ def boot(
     kernel: Kernel, setup: Setup, program: Path, shared: Shared, heard: Callable[[str], None] = lambda line: None
 ) -> Ending:
     """Boots a kernel with the program, which powers the machine off, and waits for the end; keeps the console."""
-    with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
-        work = Path(name)
+    with temporary.directory() as work:
         command = qemu_command(kernel, setup, new_initramfs(program, work))
         with shared.console.open("w", errors="replace") as log, processes_of(command, work) as process:
             console = ProgramConsole(log, setup.limits, setup.accel == "tcg", heard)

@@ -11,13 +11,12 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 from pathlib import Path
 
-from vm import CannotRun, cache
+from vm import CannotRun, cache, temporary
 from vm.kernels.kernel import Kernel, from_image
 from vm.processes import carried_out
 
@@ -187,8 +186,7 @@ class Archive:
     def _unpack(self, package: Package) -> None:
         """Downloads and unpacks aside, then renames into place: what is there is whole."""
         self.kernels.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.kernels, prefix=".") as name:
-            work = Path(name)
+        with temporary.directory(self.kernels, prefix=".unpacked-") as work:
             root = work / "root"
             self.apt("apt-get", "download", "-q", *self.parts(package), cwd=work)
             for archive in work.glob("*.deb"):

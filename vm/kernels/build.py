@@ -13,17 +13,13 @@ import re
 import selectors
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from vm import CannotRun, cache
+from vm import CannotRun, cache, outputs, temporary
 from vm.kernels import fragments
 from vm.kernels.fragments import Fragment
 from vm.kernels.kernel import Kernel, from_image, release_of
@@ -32,7 +28,8 @@ from vm.processes import ended_by_signals, processes_of, search_path
 
 #: Seconds for a whole build: some minutes on a small machine, more with a sanitizer and an empty page cache.
 LIMIT = 3 * 3600
-#: Seconds for kbuild to remove what it was writing, once it is asked to end.
+#: Seconds for kbuild's recipes to remove what they were writing, once they are asked to end: killed at once, the next
+#: build would take it for finished.
 LAST_WORDS = 10.0
 #: virtme-ng adds this to every release; in a name it tells nothing.
 _LOCALVERSION = "-virtme"
@@ -50,15 +47,11 @@ _ERRORS = (
 )
 
 
-def say_on_stderr(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
 def build(
     tree: Path,
     names: Sequence[str] = (),
     log: Path | None = None,
-    say: Callable[[str], None] = say_on_stderr,
+    say: Callable[[str], None] = outputs.say,
 ) -> Kernel:
     """The kernel of a source tree with the base configuration and the fragments named.
 
@@ -168,15 +161,8 @@ class Build:
         """Runs virtme-ng in the sources, and waits for it. Raises CannotRun when it fails or takes too long."""
         command = ["env", "-C", str(sources), *(f"--unset={name}" for name in _UNWANTED)]
         command += ["vng", *arguments, f"O={self.out}"]
-        with (
-            tempfile.TemporaryDirectory(prefix="pagemap-scan-build-") as home,
-            processes_of(command, Path(home)) as vng,
-        ):
-            try:
-                copy_output(vng, log)
-            except BaseException:
-                end(vng)
-                raise
+        with temporary.directory() as home, processes_of(command, home, grace=LAST_WORDS) as vng:
+            copy_output(vng, log)
             if vng.wait(LIMIT) != 0:
                 raise CannotRun(f"{self.tree} {failure}: {first_error(self.log)} ({self.log})")
 
@@ -202,20 +188,6 @@ def copy_output(process: subprocess.Popen[bytes], log: IO[str]) -> None:
                 log.write(data.decode(errors="replace"))
                 log.flush()  # Somebody may want to see how far it is.
     raise CannotRun(f"the build isn't done after {LIMIT / 60:.0f} minutes ({log.name})")
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Asks a process group to end, and gives it the time for that.
-
-    kbuild's recipes then remove what they were writing; killed at once, the next build would take it for finished.
-    """
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + LAST_WORDS
-        while time.monotonic() < deadline:
-            process.poll()
-            os.killpg(process.pid, 0)
-            time.sleep(0.05)
 
 
 def first_error(log: Path) -> str:

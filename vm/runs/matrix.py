@@ -13,12 +13,15 @@ from pathlib import Path
 
 from vm import CHECKOUT, CannotRun
 from vm.kernels.table import Row
+from vm.processes import Kept
 from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, directory_of, verdict_of
 
 #: As QEMU reads a size of memory.
 _UNITS = {"K": 1 << 10, "": 1 << 20, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: QEMU's own memory, and what the emulated guest's page tables and caches cost the host, in bytes.
 OVERHEAD = 512 << 20
+#: Seconds for a run to end in its own orderly way.
+GRACE = 30.0
 
 
 def jobs_for(cpus: int, memory: str) -> int:
@@ -44,7 +47,7 @@ def longest_first(chosen: Sequence[Row], results: Path) -> list[Row]:
 def run(chosen: Sequence[Row], results: Path, jobs: int, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Runs each row in a process of its own. Returns the exit status for all: DOES_NOT before NOT_ASKED before 0."""
     waiting = longest_first(chosen, results)
-    running: dict[Row, subprocess.Popen[bytes]] = {}
+    running: dict[Row, Kept] = {}
     statuses: dict[Row, int] = {}
     with ended_together(running):
         while waiting or running:
@@ -52,8 +55,10 @@ def run(chosen: Sequence[Row], results: Path, jobs: int, arguments: Sequence[str
                 row = waiting.pop(0)
                 say(f"{row.name}: begun ({row.why})")
                 running[row] = start(row, results, arguments)
-            for row in [row for row, process in running.items() if process.poll() is not None]:
-                statuses[row] = running.pop(row).returncode
+            for row in [row for row, kept in running.items() if kept.process.poll() is not None]:
+                kept = running.pop(row)
+                kept.end()
+                statuses[row] = kept.process.returncode
                 verdict = verdict_of(row, results)
                 say(f"{row.name}: {verdict.line if verdict else f'ended with status {statuses[row]}'}")
             time.sleep(0.2)  # Between looks at processes that take minutes.
@@ -68,23 +73,23 @@ def outcome(row: Row, status: int) -> int:
     return status if status in (CONFORMS, DOES_NOT) else NOT_ASKED
 
 
-def start(row: Row, results: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(row: Row, results: Path, arguments: Sequence[str]) -> Kept:
     """The run of a row; what it prints is beside its reports."""
     directory = directory_of(row, results).directory
     directory.mkdir(parents=True, exist_ok=True)
     own = ["--program"] if row.program else []
     command = [sys.executable, "-m", "vm", "run", row.kernel, f"--results={directory.resolve()}", *own, *arguments]
     with (directory / "run.log").open("w") as log:
-        return subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return Kept(command, GRACE, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 @contextmanager
-def ended_together(running: dict[Row, subprocess.Popen[bytes]]) -> Iterator[None]:
+def ended_together(running: dict[Row, Kept]) -> Iterator[None]:
     """Whatever ends this ends the runs too, each in its own orderly way."""
     try:
         yield
     finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait()
+        for kept in running.values():
+            kept.let_go()
+        for kept in running.values():
+            kept.end()

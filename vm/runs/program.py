@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from vm import CHECKOUT, CannotRun
+from vm import CHECKOUT, CannotRun, temporary
 from vm.guest import initramfs
 from vm.guest.boot import Ending, Setup
 from vm.guest.shared_directory import Shared
@@ -26,8 +25,8 @@ def run(kernel: Kernel, setup: Setup, directory: Path, heard: Callable[[str], No
     """Runs the program on a kernel; the reports and the verdict are in the directory. Raises CannotRun."""
 
     def ending_of(shared: Shared) -> Ending:
-        with tempfile.TemporaryDirectory(prefix="pagemap-scan-vm-") as name:
-            ending = initramfs.boot(kernel, setup, compiled(written(Path(name))), shared, heard)
+        with temporary.directory() as work:
+            ending = initramfs.boot(kernel, setup, compiled(written(work)), shared, heard)
         if ending.booted:
             ktap.report(kernel, shared)
         return ending
