@@ -98,6 +98,14 @@ def carried_out(
     return subprocess.CompletedProcess(command, kept.process.returncode, out, err)
 
 
+def signal_name(number: int) -> str:
+    """What a signal is called; a number that is none, too."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP end the program as Ctrl-C does: through every ``finally``.

@@ -23,6 +23,7 @@ SCRATCH_SIZE = 1 << 30
 #: In the guest, these are udev's only rules: virtme-ng mounts them before udev has started, or at worst with the first
 #: events, and then a boot is as slow as without.
 UDEV_RULES = ("/usr/lib/udev/rules.d", Path(__file__).with_name("udev"))
+QEMU = Path(__file__).with_name("qemu")
 #: What every guest's kernel is told: to let the suite write to its log, and to keep one page of 1 GiB, which can't be
 #: had later (it has to lie in one piece; of 3 GiB of memory QEMU's machine leaves none).
 _APPENDED = ("printk.devkmsg=on", "hugepagesz=1G", "hugepages=1")
@@ -76,6 +77,7 @@ def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:
     """
     command = ["vng", "--run", str(kernel.image), "--force-9p", "--cpus", str(setup.cpus), "--memory", setup.memory]
     command += [*mounts.options(), "--rodir", "=".join(map(str, UDEV_RULES)), *options]
+    command += ["--qemu", str(QEMU)]
     for words in (*_APPENDED, *setup.append):
         command += ["--append", words]
     if setup.accel == "tcg":

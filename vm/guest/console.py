@@ -10,6 +10,7 @@ from typing import IO
 
 from vm.guest.marks import MARK
 from vm.guest.splats import Listener, is_oops
+from vm.processes import signal_name
 
 #: Once the kernel has panicked, QEMU ends by itself; seconds to wait for that.
 LAST_WORDS = 10.0
@@ -71,6 +72,7 @@ class Console:
         self.booted_at: float | None = None
         self.last_trouble: Trouble | None = None
         self.stops_at = 0.0
+        self.oopsed_at_boot = ""
         self.running: dict[str, tuple[str, float]] = {}
         self.complaints = Listener()
         self._rest = ""
@@ -99,8 +101,10 @@ class Console:
             self.stop(Trouble(f"the guest hangs: the kernel says that {found[1]} is blocked"), LAST_WORDS)
         elif self.booted_at is None and self.is_emulated and _BREAKPOINT.search(line):
             self.stop(EMULATOR_FAILED, 0)
-        elif self.booted_at is not None and is_oops(line):  # A driver may do so at boot, and nobody need mind.
+        elif is_oops(line) and self.booted_at is not None:
             self.stop(Trouble(f"the kernel oopsed: {self.complaints.title}"), OOPS_GRACE)
+        elif is_oops(line):  # A driver may do so at boot, and nobody need mind.
+            self.oopsed_at_boot = self.oopsed_at_boot or f"; the kernel oopsed: {self.complaints.title}"
         elif _KVM_BROKEN in line:
             self.stop(Trouble("KVM can't run this guest (KVM internal error): give --accel=tcg", by_kernel=False), 0)
 
@@ -116,6 +120,8 @@ class Console:
                 self.running[process] = (" ".join(test), time.monotonic())
             case ["end", process, *_]:
                 self.running.pop(process, None)
+            case ["qemu", "died", number] if self.last_trouble is None:  # Said by vm/guest/qemu.
+                self.stop(Trouble(f"QEMU was killed on the host ({signal_name(int(number))})", by_kernel=False), 0)
 
     def trouble(self) -> Trouble | None:
         """Why the guest has to be ended; None as long as it needn't."""
@@ -123,7 +129,8 @@ class Console:
         if self.last_trouble:
             return self.last_trouble if now >= self.stops_at else None
         if self.booted_at is None and now - self.begun > self.limits.boot:
-            return Trouble(f"it hasn't booted within {self.limits.boot:.0f} s (--boot-limit)")
+            late = f"it hasn't booted within {self.limits.boot:.0f} s (--boot-limit)"
+            return Trouble(late + self.oopsed_at_boot)
         for test, since in self.running.values():
             # pytest-timeout ends a test at the limit; a kernel that hangs doesn't let it.
             if now - since > 1.25 * self.limits.test:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vm import CannotRun, temporary
-from vm.guest.boot import Ending, Setup, follow
+from vm.guest.boot import QEMU, Ending, Setup, follow
 from vm.guest.console import Console
 from vm.guest.shared_directory import Shared
 from vm.kernels.kernel import Kernel
@@ -47,7 +46,7 @@ def qemu_command(kernel: Kernel, setup: Setup, initramfs: Path) -> list[str]:
     cpu = "host" if setup.accel == "kvm" else "max"
     words = ("console=ttyS0", "quiet", "panic=-1", *setup.append)
     return [
-        *(f"qemu-system-{os.uname().machine}", "-accel", setup.accel, "-cpu", cpu, "-nographic", "-no-reboot"),
+        *(str(QEMU), "-accel", setup.accel, "-cpu", cpu, "-nographic", "-no-reboot"),
         *("-smp", str(setup.cpus), "-m", setup.memory, "-nodefaults", "-serial", "stdio", "-monitor", "none"),
         *("-kernel", str(kernel.image), "-initrd", str(initramfs), "-append", " ".join(words)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -153,6 +154,13 @@ def test_an_oops_at_boot_leaves_a_guest_that_may_still_be_asked(guest: Console, 
     assert trouble_after(guest, clock, OOPS_GRACE + 1) is None
 
 
+def test_an_oops_at_boot_is_told_when_the_guest_does_not_boot(guest: Console, clock: Clock) -> None:
+    guest.take((LOGS / "oops.log").read_bytes())
+    clock.now += LIMITS.boot + 1
+    found = guest.trouble()
+    assert found is not None and re.search(r"^it hasn't booted within .*; the kernel oopsed: BUG: ", found.says)
+
+
 def test_an_oops_that_somebody_else_speaks_of_is_none(guest: Console, clock: Clock) -> None:
     guest.take(f"[ 1.0] {MARK} booted\n[ 2.0] {MARK} start 7 a.py::b[Oops: 0000 [#1]]\nOops: 0000 [#1]\n".encode())
     assert trouble_after(guest, clock, OOPS_GRACE + 1) is None
@@ -162,6 +170,16 @@ def test_kvm_that_stands_still_is_told_at_once(guest: Console) -> None:
     said(guest, "KVM internal error. Suberror: 1")
     found = guest.trouble()
     assert found is not None and not found.by_kernel and "--accel=tcg" in found.says
+
+
+def test_a_qemu_that_is_killed_is_told_at_once(guest: Console) -> None:
+    said(guest, f"{MARK} booted", f"{MARK} qemu died 9")
+    assert guest.trouble() == Trouble("QEMU was killed on the host (SIGKILL)", by_kernel=False)
+
+
+def test_what_the_kernel_did_before_qemu_was_killed_stays(guest: Console, clock: Clock) -> None:
+    said(guest, f"{MARK} booted", "Kernel panic - not syncing: over", f"{MARK} qemu died 9")
+    assert trouble_after(guest, clock, LAST_WORDS) == Trouble("the kernel panicked: over")
 
 
 def test_a_boot_that_the_emulator_spoils_is_told_at_once(guest: Console) -> None:
