@@ -21,6 +21,11 @@ class Shared:
         return [getattr(self, name) for name in names]
 
     @property
+    def lock(self) -> Path:
+        """Held by the run whose directory this is."""
+        return self.directory / ".lock"
+
+    @property
     def script(self) -> Path:
         """The guest's commands."""
         return self.directory / "guest.sh"

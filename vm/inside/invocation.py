@@ -23,6 +23,8 @@ def pytest_command(*arguments: str) -> list[str]:
 def collect(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
     """Has pytest collect the suites, with further arguments and environment. Raises CannotRun when it can't."""
     command = pytest_command("--collect-only", *arguments, "suites")
-    done = carried_out(command, limit=300, cwd=CHECKOUT, environment={**(environment or {}), **ENVIRONMENT})
+    done = carried_out(
+        command, limit=300, cwd=CHECKOUT, environment={**(environment or {}), **ENVIRONMENT, "PYTEST_ADDOPTS": ""}
+    )
     if done.returncode:
         raise CannotRun(f"the suites can't be collected: {(done.stdout + done.stderr).strip()[-300:]}")

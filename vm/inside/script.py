@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vm import CHECKOUT
 from vm.guest import mounts
 from vm.guest.boot import Setup, new_script
+from vm.guest.marks import MARK
 from vm.guest.shared_directory import Shared
 from vm.inside.bytecode import compiled_for_guest
 from vm.inside.invocation import ENVIRONMENT, pytest_command
@@ -30,7 +31,7 @@ export {environment}
 {command} >{output} 2>&1
 status=$?
 dmesg >{dmesg}
-echo $status >{status}.new && mv {status}.new {status}
+echo $status >{status}.new && mv {status}.new {status} || echo '{mark} unwritten' >/dev/kmsg
 """
 
 
@@ -52,6 +53,7 @@ def write_script(shared: Shared, command: Sequence[str]) -> None:
         checkout=shlex.quote(str(CHECKOUT)),
         environment=shlex.join(f"{name}={value}" for name, value in environment.items()),
         command=shlex.join(command),
+        mark=MARK,
         **paths,
     )
     new_script(shared, commands)

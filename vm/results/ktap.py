@@ -24,9 +24,13 @@ _MET = "# erratum "
 _PROVEN = re.compile(r"# (\d+) mask combinations proven")
 
 
-def report(kernel: Kernel, shared: Shared) -> None:
-    """Writes what the console says as pytest would have: the plan, the subject, a report for each test."""
+def plan(shared: Shared) -> None:
+    """Has pytest write the plan, of all tests. Raises CannotRun."""
     collect(f"--tell={shared.directory}")
+
+
+def report(kernel: Kernel, shared: Shared) -> None:
+    """Writes what the console says as pytest would have: the subject, a report for each test, the plan of those."""
     results = Results(shared)
     subject = {"kernel": f"{kernel.release} {os.uname().machine}", "build": "", "pages": "", "categories": ""}
     left_out = "by a program without Python in a guest without swap and files: see the report of another kernel"
@@ -41,8 +45,8 @@ def report(kernel: Kernel, shared: Shared) -> None:
         if "# Totals:" in "\n".join(results.console):
             log.write(json.dumps({"$report_type": "SessionFinish", "exitstatus": 0}) + "\n")
             shared.status.write_text("0\n")
-    plan = [{"nodeid": test, "clauses": results.clauses[test]} for test in results.plan if test in ran]
-    shared.plan.write_text("".join(json.dumps(entry) + "\n" for entry in plan))
+    asked = [{"nodeid": test, "clauses": results.clauses[test]} for test in results.plan if test in ran]
+    shared.plan.write_text("".join(json.dumps(entry) + "\n" for entry in asked))
 
 
 def outcomes(console: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:

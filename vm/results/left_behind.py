@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -55,7 +56,8 @@ class Results:
     @property
     def status(self) -> int | None:
         """pytest's exit status; None when the guest didn't get that far."""
-        return int(self.shared.status.read_text()) if self.shared.status.exists() else None
+        told = "".join(_lines(self.shared.status))
+        return int(told) if told.isdecimal() else None
 
     @property
     def subject(self) -> dict[str, Any] | None:
@@ -71,9 +73,7 @@ class Results:
     @property
     def complaint(self) -> str:
         """What pytest said was wrong, when it couldn't run."""
-        said = [line for line in _lines(self.shared.output) if line.strip()]
-        found = [match[1] for line in said if (match := _COMPLAINT.match(line))]
-        return (found[:1] or said[-1:] or ["it doesn't say why"])[0]
+        return complaint_in(_lines(self.shared.output))
 
     @cached_property
     def clauses(self) -> dict[str, tuple[str, ...]]:
@@ -117,6 +117,19 @@ class Results:
         return [report["nodeid"] for report in self.reports if report["when"] == CRASHED]
 
     @property
+    def failed(self) -> list[str]:
+        """The tests that failed, or during which the kernel complained. What was killed for memory says nothing."""
+        excused = set(self.crashed) if self.out_of_memory else set()
+        failed = [report["nodeid"] for report in self.reports if report["outcome"] == "failed"]
+        complained = [test for splat in self.splats for test in splat.tests or ("kernel log",)]
+        return [test for test in dict.fromkeys([*failed, *complained]) if test not in excused]
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether the guest said that it couldn't write its status."""
+        return any(line.partition(MARK)[2].split() == ["unwritten"] for line in self.console)
+
+    @property
     def out_of_memory(self) -> bool:
         return any(_OUT_OF_MEMORY.search(line) for line in self.console)
 
@@ -136,6 +149,13 @@ def _test(report: dict[str, Any]) -> Test:
     outcome = "xfailed" if known is not None and report["outcome"] == "skipped" else report["outcome"]
     reason = known or (report["longrepr"][2] if isinstance(report["longrepr"], list) else "")
     return Test(report["nodeid"], outcome, reason, clauses)
+
+
+def complaint_in(printed: Sequence[str]) -> str:
+    """What pytest said is wrong."""
+    said = [line for line in printed if line.strip()]
+    found = [match[1] for line in said if (match := _COMPLAINT.match(line))]
+    return (found[:1] or said[-1:] or ["it doesn't say why"])[0]
 
 
 def _lines(path: Any) -> list[str]:

@@ -163,6 +163,10 @@ def not_run(test: str, trouble: str) -> pytest.TestReport:
     return new_report(test, "skipped", (test.split("::")[0], 0, reason))
 
 
+#: What a user's own sessions of pytest are told isn't for this one.
+ENVIRONMENT = dict.fromkeys(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"), "")
+
+
 def command_line(shared: Shared, kernel: str, trouble: Trouble | None, begun: float) -> list[str]:
     """The arguments of the pytest that makes the reports."""
     plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "vm.results.replay"]

@@ -16,13 +16,17 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a run: the exit status, the line that says why, the kernel, and how long it took."""
+    """What came of a run: the exit status, the line that says why, the kernel, and how long it took.
+
+    ``is_answer`` is whether a status of NOT_ASKED is the kernel's own answer: it lacks what is asked.
+    """
 
     status: int
     line: str
     release: str
     origin: str
     seconds: float = 0.0
+    is_answer: bool = False
 
 
 def keep(shared: Shared, verdict: Verdict) -> None:
@@ -39,5 +43,5 @@ def verdict_of(row: Row, results: Path) -> Verdict | None:
     """What came of the last run of a row; None when there was none."""
     try:
         return Verdict(**json.loads(directory_of(row, results).verdict.read_text()))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError, TypeError):
         return None

@@ -25,6 +25,7 @@ def run(kernel: Kernel, setup: Setup, directory: Path, heard: Callable[[str], No
     """Runs the program on a kernel; the reports and the verdict are in the directory. Raises CannotRun."""
 
     def ending_of(shared: Shared) -> Ending:
+        ktap.plan(shared)
         with temporary.directory() as work:
             ending = initramfs.boot(kernel, setup, compiled(written(work)), shared, heard)
         if ending.booted:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import time
 import xml.etree.ElementTree as xml
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from vm import CannotRun
+from vm import CannotRun, NotTold
 from vm.guest.boot import Ending
 from vm.guest.console import EMULATOR_FAILED, Trouble
 from vm.guest.shared_directory import Shared
+from vm.results.directory import results_in
 from vm.results.judgement import judged, render
 from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
 from vm.tests import handwritten
@@ -229,8 +233,9 @@ def test_a_guest_that_ran_out_of_memory_was_not_asked(tmp_path: Path, how: str) 
             status, trouble = None, Trouble("the kernel panicked: System is deadlocked on memory")
     finished = how == "worker-killed"
     shared = handwritten.write(tmp_path, ["one", "two", "three"], reports, console, status=status, finished=finished)
-    with pytest.raises(CannotRun, match=r"^6\.99\.1-test: the guest ran out of memory: give it more with --memory$"):
+    with pytest.raises(NotTold, match=r"^6\.99\.1-test: the guest ran out of memory: give it more with --memory$"):
         verdict_of(shared, trouble)
+    assert kept(shared).line.startswith("not told: ")
     assert kept(shared).status == NOT_ASKED
     assert outcomes(shared) == {"one": "", "two": "skipped", "three": "skipped"}
 
@@ -244,7 +249,7 @@ def test_a_control_group_that_ran_out_of_memory_is_a_tests_own_affair(tmp_path: 
 def test_a_run_past_its_time_is_not_a_failure_of_the_kernel(tmp_path: Path) -> None:
     trouble = Trouble("the guest isn't done after 9 s", by_kernel=False)
     shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), [begins("two")], finished=False)
-    with pytest.raises(CannotRun, match=r"the guest isn't done after 9 s$"):
+    with pytest.raises(NotTold, match=r"the guest isn't done after 9 s$"):
         verdict_of(shared, trouble)
     assert outcomes(shared) == {"one": "", "two": "skipped"}
     shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one", "failed"), [begins("two")], finished=False)
@@ -259,16 +264,122 @@ def test_a_worker_that_died_is_a_failure(tmp_path: Path) -> None:
     assert "crashed while running this" in shown_of(shared, "test_a.py::one")
 
 
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [(137, "pytest was killed in the guest (SIGKILL)"), (1, "pytest ended in the guest before its session did")],
-)
-def test_a_pytest_that_died_makes_the_running_test_an_error(tmp_path: Path, status: int, said: str) -> None:
-    """pytest-timeout, without workers, ends the process with status 1."""
+def test_a_test_that_ends_pytest_is_an_error(tmp_path: Path) -> None:
+    """As pytest-timeout does it without workers."""
     console = [begins("one"), ends(), begins("two")]
-    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), console, status=status, finished=False)
+    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), console, status=1, finished=False)
     assert verdict_of(shared).status == DOES_NOT
-    assert said in shown_of(shared, "test_a.py::two")
+    assert "pytest ended in the guest before its session did" in shown_of(shared, "test_a.py::two")
+
+
+FAILED = [
+    (2, "pytest couldn't collect the tests in the guest: "),
+    (3, "pytest failed in the guest: OSError: broken"),
+    (4, "pytest doesn't take its arguments in the guest: "),
+    (6, "pytest ended with status 6 in the guest: "),
+    (137, "pytest was killed in the guest (SIGKILL)"),
+    (255, "pytest was killed in the guest (signal 127)"),
+]
+
+
+@pytest.mark.parametrize(("status", "said"), FAILED)
+def test_a_run_that_itself_failed_tells_nothing(tmp_path: Path, status: int, said: str) -> None:
+    """What passed before is no verdict on the kernel, and the tests that weren't done have not failed."""
+    reports, console = reports_of("one"), [begins("one"), ends(), begins("two")]
+    shared = handwritten.write(tmp_path, ["one", "two"], reports, console, status=status, finished=status < 6)
+    shared.output.write_text("INTERNALERROR> OSError: broken\n")
+    with pytest.raises(NotTold, match=re.escape(said)):
+        verdict_of(shared)
+    assert (kept(shared).status, kept(shared).line.partition(":")[0]) == (NOT_ASKED, "not told")
+    assert outcomes(shared) == {"one": "", "two": "skipped"}
+    assert escape(said) in shown_of(shared, "test_a.py::two")
+
+
+@pytest.mark.parametrize(("status", "by"), [(3, "test"), (137, "kernel-log")])
+def test_a_failure_before_the_run_itself_failed_stays_one(tmp_path: Path, status: int, by: str) -> None:
+    console = [begins("one"), *(WARNING if by == "kernel-log" else ()), ends()]
+    reports = reports_of("one", "failed" if by == "test" else "passed")
+    shared = handwritten.write(tmp_path, ["one", "two"], reports, console, status=status)
+    verdict = verdict_of(shared)
+    assert verdict.status == DOES_NOT
+    assert verdict.line.startswith("pagemap-scan: does not conform; ")
+    assert outcomes(shared) == {"one": "failure", "two": "skipped"}
+
+
+def test_failures_that_are_not_among_the_results_are_no_verdict(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), [], status=1)
+    with pytest.raises(NotTold, match="not by what its results tell"):
+        verdict_of(shared)
+
+
+def test_results_that_the_guest_could_not_write_are_no_verdict(tmp_path: Path) -> None:
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one"), ["> unwritten"], finished=False)
+    with pytest.raises(NotTold, match="the guest couldn't write its results"):
+        verdict_of(shared)
+
+
+# --- Reports that can't be made ------------------------------------------------------------------------------
+
+NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def broken(shared: Shared, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Has the making of the reports fail."""
+    match how:
+        case "guest":
+            monkeypatch.setattr("vm.results.judgement.render", mock.Mock(side_effect=NO_SPACE))
+        case "program":
+            done = mock.Mock(returncode=3, stderr="", stdout="INTERNALERROR> OSError: full\npagemap-scan: conforms; …")
+            monkeypatch.setattr("vm.results.judgement.carried_out", lambda *arguments: done)
+        case "too-long":
+            monkeypatch.setattr("vm.results.judgement.LIMIT", 0.1)
+        case "verdict":
+            monkeypatch.setattr("vm.results.judgement.keep", mock.Mock(side_effect=NO_SPACE))
+        case "stdout":
+            monkeypatch.setattr("sys.stdout", None)
+
+
+SAID = {
+    "guest": "can't be written: No space left on device",
+    "program": "the reports couldn't be made in .*: OSError: full",
+    "too-long": "python -m pytest isn't done after 0 s",
+    "verdict": "can't be written: No space left on device",
+    "stdout": "stdout can't be written: it is closed",
+}
+
+
+@pytest.mark.parametrize("how", SAID)
+def test_reports_that_cannot_be_made_are_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one"), [], status=0)
+    broken(shared, monkeypatch, how)
+    with pytest.raises(NotTold, match=SAID[how]):
+        verdict_of(shared)
+
+
+@pytest.mark.parametrize("how", SAID)
+def test_a_failure_stays_one_without_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one", "failed"), [], status=1)
+    broken(shared, monkeypatch, how)
+    verdict = verdict_of(shared)
+    assert verdict.status == DOES_NOT
+    assert verdict.line.startswith("pagemap-scan: does not conform; kernel 6.99.1-test")
+    said = capsys.readouterr()
+    assert re.search(SAID[how], (said.err if how == "stdout" else said.out).splitlines()[-1])
+
+
+def test_a_directory_that_another_run_has_is_refused(tmp_path: Path) -> None:
+    """Its results stay as they are; the lock ends with the run."""
+    shared = handwritten.write(tmp_path, ["one"], reports_of("one"), [], status=0)
+    with results_in(tmp_path):
+        shared.status.write_text("of the other\n")
+        with pytest.raises(CannotRun, match=r"is that of another run, which isn't over: give --results$"):
+            judged(KERNEL, tmp_path, lambda shared: Ending(True))
+        assert shared.status.read_text() == "of the other\n"
+        assert not shared.verdict.exists()
+    with results_in(tmp_path):
+        assert not shared.status.exists()
 
 
 @pytest.mark.parametrize(
