@@ -17,7 +17,8 @@ class Shared:
 
     def files(self) -> list[Path]:
         """All of the files below."""
-        names = ("script", "plan", "log", "subject", "output", "status", "console", "dmesg", "html", "junit", "verdict")
+        of_guest = ("script", "plan", "log", "subject", "output", "status", "console", "dmesg")
+        names = (*of_guest, "outcomes", "html", "junit", "verdict")
         return [getattr(self, name) for name in names]
 
     @property
@@ -71,6 +72,11 @@ class Shared:
     @property
     def html(self) -> Path:
         return self.directory / "report.html"
+
+    @property
+    def outcomes(self) -> Path:
+        """What came of each test, by the host, a JSON object a line (vm.results.left_behind.Test)."""
+        return self.directory / "outcomes.jsonl"
 
     @property
     def verdict(self) -> Path:

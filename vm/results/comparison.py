@@ -12,7 +12,7 @@ import jinja2
 
 from vm import CHECKOUT
 from vm.kernels.table import Row
-from vm.results.left_behind import Results
+from vm.results.outcomes import kept
 from vm.results.verdict import directory_of, verdict_of
 
 TEMPLATE = Path(__file__).with_name("comparison.html")
@@ -59,7 +59,7 @@ def cells_of(row: Row, results: Path) -> dict[str, Cell]:
     shared = directory_of(row, results)
     outcomes: dict[str, list[str]] = defaultdict(list)
     reasons: dict[str, set[str]] = defaultdict(set)
-    for test in Results(shared).tests():
+    for test in kept(shared.outcomes):
         for clause in test.clauses or ("(no clause)",):
             outcomes[clause].append(test.outcome)
             if test.outcome == "xfailed":
@@ -77,7 +77,7 @@ def cells_of(row: Row, results: Path) -> dict[str, Cell]:
 
 def lines(rows: Sequence[Row], results: Path) -> list[Line]:
     """The table, in the order of the page."""
-    entries = tomllib.loads((CHECKOUT / "suites" / "clauses.toml").read_text())["clause"]
+    entries = tomllib.loads((CHECKOUT / "suites" / "clauses.toml").read_text(encoding="utf-8"))["clause"]
     says = {entry["id"]: entry["says"] for entry in entries}
     columns = [cells_of(row, results) for row in rows]
     named = [*says, *sorted({clause for column in columns for clause in column} - set(says))]
@@ -89,7 +89,7 @@ def write(results: Path, rows: Sequence[Row]) -> Path:
     """Writes the page; returns where."""
     shown = [(row, verdict_of(row, results)) for row in rows]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text())
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     path = results / "matrix.html"
-    path.write_text(template.render(kernels=shown, lines=lines(rows, results)))
+    path.write_text(template.render(kernels=shown, lines=lines(rows, results)), encoding="utf-8")
     return path

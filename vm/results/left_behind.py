@@ -22,16 +22,6 @@ _COMPLAINT = re.compile(r"(?:E  +|ERROR:? |INTERNALERROR> (?=\w+(?:Error|Excepti
 LAST_LINES = 100
 
 
-@dataclass(frozen=True)
-class Test:
-    """What came of one test: ``passed``, ``failed``, ``xfailed`` or ``skipped``, the reason, the clauses it proves."""
-
-    nodeid: str
-    outcome: str
-    reason: str
-    clauses: tuple[str, ...]
-
-
 @dataclass
 class Results:
     """The results directory, read. A line that was cut off is left out: its test counts as running."""
@@ -107,10 +97,6 @@ class Results:
         reached = {report["nodeid"] for report in self.reports}.union(self.running_at_the_end)
         return [test for test in self.plan if test not in reached]
 
-    def tests(self) -> list[Test]:
-        """The tests that ended in some way."""
-        return [_test(report) for report in self.reports if report["when"] == "call" or report["outcome"] != "passed"]
-
     @property
     def crashed(self) -> list[str]:
         """The tests in which their workers died."""
@@ -141,14 +127,6 @@ class Results:
     def last_words(self) -> str:
         """The end of the console, without our own marks."""
         return "\n".join([line for line in self.console if MARK not in line][-LAST_LINES:])
-
-
-def _test(report: dict[str, Any]) -> Test:
-    known = report.get("wasxfail")
-    clauses = tuple(value for name, value in report["user_properties"] if name == "clause")
-    outcome = "xfailed" if known is not None and report["outcome"] == "skipped" else report["outcome"]
-    reason = known or (report["longrepr"][2] if isinstance(report["longrepr"], list) else "")
-    return Test(report["nodeid"], outcome, reason, clauses)
 
 
 def complaint_in(printed: Sequence[str]) -> str:

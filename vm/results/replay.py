@@ -20,7 +20,9 @@ from helpers.plugins.verdict import SUBJECT, TALLY
 from vm.guest.console import Trouble
 from vm.guest.shared_directory import CRASHED, Shared
 from vm.guest.splats import Splat
+from vm.results import outcomes
 from vm.results.left_behind import Results
+from vm.results.outcomes import outcome_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,7 +69,10 @@ class Replay:
             self.config.stash[TALLY].begun = begun
             [html] = [plugin for plugin in self.config.pluginmanager.get_plugins() if isinstance(plugin, BaseReport)]
             html._suite_start_time = time.time() - (time.monotonic() - begun)  # Nobody is asked for it.
-        for report in self.reports():
+        reports = self.reports()
+        found = (outcome_of(report, self.results.clauses) for report in reports)
+        outcomes.keep(self.results.shared.outcomes, [outcome for outcome in found if outcome])
+        for report in reports:
             hook = self.config.hook
             if report.when == "setup":
                 hook.pytest_runtest_logstart(nodeid=report.nodeid, location=report.location)

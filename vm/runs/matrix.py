@@ -14,7 +14,7 @@ from pathlib import Path
 from vm import CHECKOUT, CannotRun
 from vm.kernels.table import Row
 from vm.processes import Kept
-from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, directory_of, verdict_of
+from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, directory_of, verdict_of
 
 #: As QEMU reads a size of memory.
 _UNITS = {"K": 1 << 10, "": 1 << 20, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -48,7 +48,7 @@ def run(chosen: Sequence[Row], results: Path, jobs: int, arguments: Sequence[str
     """Runs each row in a process of its own. Returns the exit status for all: DOES_NOT before NOT_ASKED before 0."""
     waiting = longest_first(chosen, results)
     running: dict[Row, Kept] = {}
-    statuses: dict[Row, int] = {}
+    outcomes: set[int] = set()
     with ended_together(running):
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -58,28 +58,50 @@ def run(chosen: Sequence[Row], results: Path, jobs: int, arguments: Sequence[str
             for row in [row for row, kept in running.items() if kept.process.poll() is not None]:
                 kept = running.pop(row)
                 kept.end()
-                statuses[row] = kept.process.returncode
-                verdict = verdict_of(row, results)
-                say(f"{row.name}: {verdict.line if verdict else f'ended with status {statuses[row]}'}")
+                last = last_words(row, results)
+                verdict = own_verdict(row, results, last)
+                outcomes.add(outcome(row, kept.process.returncode, verdict))
+                say(f"{row.name}: {last or f'ended with status {kept.process.returncode}'}")
             time.sleep(0.2)  # Between looks at processes that take minutes.
-    found = {outcome(row, status) for row, status in statuses.items()}
-    return next((status for status in (DOES_NOT, NOT_ASKED) if status in found), CONFORMS)
+    return next((status for status in (DOES_NOT, NOT_ASKED) if status in outcomes), CONFORMS)
 
 
-def outcome(row: Row, status: int) -> int:
-    """The status of a row as it counts: a kernel that can't be asked is right not to be."""
-    if not row.tested:
-        return CONFORMS if status == NOT_ASKED else DOES_NOT
+def outcome(row: Row, status: int, verdict: Verdict | None) -> int:
+    """The status of a row as it counts: a kernel that lacks what is asked, and is to, is right to say so."""
+    if not row.tested and status == NOT_ASKED and verdict and verdict.is_answer:
+        return CONFORMS
+    if not row.tested and status == CONFORMS:
+        return DOES_NOT
     return status if status in (CONFORMS, DOES_NOT) else NOT_ASKED
 
 
+def last_words(row: Row, results: Path) -> str:
+    """The verdict that a row's run has told; what is beside its reports may be another run's."""
+    try:
+        said = log_of(row, results).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in reversed(said) if line.startswith("pagemap-scan: ")), "")
+
+
+def own_verdict(row: Row, results: Path, last_words: str) -> Verdict | None:
+    """What a row's run has kept of what it told."""
+    verdict = verdict_of(row, results)
+    return verdict if verdict and verdict.line and last_words.endswith(verdict.line) else None
+
+
+def log_of(row: Row, results: Path) -> Path:
+    """What a row's run prints is beside its reports."""
+    return directory_of(row, results).directory / "run.log"
+
+
 def start(row: Row, results: Path, arguments: Sequence[str]) -> Kept:
-    """The run of a row; what it prints is beside its reports."""
+    """The run of a row."""
     directory = directory_of(row, results).directory
     directory.mkdir(parents=True, exist_ok=True)
     own = ["--program"] if row.program else []
     command = [sys.executable, "-m", "vm", "run", row.kernel, f"--results={directory.resolve()}", *own, *arguments]
-    with (directory / "run.log").open("w") as log:
+    with log_of(row, results).open("w") as log:
         return Kept(command, GRACE, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 

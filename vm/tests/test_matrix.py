@@ -1,0 +1,79 @@
+"""Many kernels: what each is worth in the status of all, and what the page says of their clauses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from vm.guest.boot import Ending
+from vm.guest.console import Trouble
+from vm.kernels.table import Row
+from vm.results import verdict
+from vm.results.comparison import cells_of
+from vm.results.judgement import render
+from vm.results.verdict import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED, Verdict, directory_of
+from vm.runs.matrix import last_words, log_of, outcome, own_verdict
+from vm.tests import handwritten
+from vm.tests.handwritten import FILE, KERNEL, reports_of
+
+ROW = Row("6.99", "deb:6.99", "is a test")
+LACKING = Row("6.98", "deb:6.98", "lacks what is asked", tested=False)
+
+
+def told(status: int, is_answer: bool = False) -> Verdict:
+    return Verdict(status, "not tested: no PAGEMAP_SCAN", "6.99", "deb", is_answer=is_answer)
+
+
+@pytest.mark.parametrize(
+    ("row", "status", "found", "expected"),
+    [
+        (ROW, CONFORMS, told(CONFORMS), CONFORMS),
+        (ROW, DOES_NOT, told(DOES_NOT), DOES_NOT),
+        (ROW, NOT_ASKED, told(NOT_ASKED), NOT_ASKED),
+        (ROW, NOT_ASKED, told(NOT_ASKED, is_answer=True), NOT_ASKED),
+        (ROW, INTERRUPTED, None, NOT_ASKED),
+        (ROW, 137, None, NOT_ASKED),
+        (LACKING, NOT_ASKED, told(NOT_ASKED, is_answer=True), CONFORMS),
+        (LACKING, NOT_ASKED, told(NOT_ASKED), NOT_ASKED),
+        (LACKING, NOT_ASKED, None, NOT_ASKED),
+        (LACKING, 137, None, NOT_ASKED),
+        (LACKING, CONFORMS, told(CONFORMS), DOES_NOT),
+        (LACKING, DOES_NOT, told(DOES_NOT), DOES_NOT),
+    ],
+)
+def test_a_row_counts_by_what_its_kernel_said(row: Row, status: int, found: Verdict | None, expected: int) -> None:
+    """A download that failed isn't the answer of a kernel that lacks what is asked."""
+    assert outcome(row, status, found) == expected
+
+
+def test_what_another_run_left_is_not_a_rows_own(tmp_path: Path) -> None:
+    shared = directory_of(ROW, tmp_path)
+    shared.directory.mkdir()
+    verdict.keep(shared, told(NOT_ASKED, is_answer=True))
+    assert last_words(ROW, tmp_path) == ""
+    for said, is_own in (("not tested: no PAGEMAP_SCAN", True), ("not tested: it is another run's", False)):
+        log_of(ROW, tmp_path).write_text(f"booting\npagemap-scan: {said}\nreports and logs: there\n")
+        assert last_words(ROW, tmp_path) == f"pagemap-scan: {said}"
+        assert bool(own_verdict(ROW, tmp_path, last_words(ROW, tmp_path))) == is_own
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", json.dumps(asdict(told(0)))[:20], '{"line": 1, "else": 2}'])
+def test_a_verdict_that_is_not_whole_is_none(tmp_path: Path, content: str) -> None:
+    shared = directory_of(ROW, tmp_path)
+    shared.directory.mkdir()
+    shared.verdict.write_text(content)
+    assert verdict.verdict_of(ROW, tmp_path) is None
+
+
+def test_a_test_that_was_lost_with_its_guest_is_in_the_cell(tmp_path: Path) -> None:
+    """One passed, one was running when the kernel panicked, one was not reached."""
+    console = [f"> start 7 {FILE}::two"]
+    shared = directory_of(ROW, tmp_path)
+    handwritten.write(shared.directory, ["one", "two", "three"], reports_of("one"), console, finished=False)
+    render(KERNEL, Ending(True, Trouble("the kernel panicked")), shared, begun=0.0)
+    assert {clause: (cell.outcome, cell.counts) for clause, cell in cells_of(ROW, tmp_path).items()} == {
+        "a-clause": ("failed", "1 failed, 1 passed, 1 skipped")
+    }
