@@ -7,13 +7,17 @@ Exit status of a run: 0 the kernel conforms, 1 it doesn't, 125 it couldn't be bu
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
-from vm import CHECKOUT, CannotRun, temporary
+from vm import CHECKOUT, CannotRun, NotTold, temporary, told
 from vm.guest import accel
 from vm.guest.boot import Setup, require_programs, vng_command
 from vm.guest.console import Limits
@@ -21,9 +25,10 @@ from vm.guest.progress import Progress
 from vm.kernels import archive, table
 from vm.kernels.kernel import Kernel
 from vm.kernels.lookup import DEB, find
-from vm.outputs import say
+from vm.outputs import repair, say, tell
 from vm.processes import Kept, ended_by_signals, private_environment
 from vm.results import comparison
+from vm.results.directory import results_of_many
 from vm.results.verdict import INTERRUPTED, NOT_ASKED
 from vm.runs import conformance, matrix, program
 
@@ -33,9 +38,34 @@ built with vm/configs; deb:[SUITE/]PACKAGE with a pattern, of which the newest p
 vm/matrix.toml"""
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A command line that can't be read is one sentence more of why nothing was tested."""
+
+    def print_help(self, file: object = None) -> None:
+        tell(self.format_help())
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        sys.exit(refused(CannotRun.verdict, f"{self.prog}: {message}"))
+
+
+def positive(text: str) -> int:
+    """A number of things, at least one."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't 1 or more")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time that passes."""
+    if not re.fullmatch(r"\d+\.?\d*", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+    return float(text)
+
+
+def parser() -> Parser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m vm", description=(__doc__ or "").split("\n\n", 1)[1].strip())
+    top = Parser(prog="python -m vm", description=(__doc__ or "").partition("\n\n")[2].strip())
     commands = top.add_subparsers(dest="command", required=True)
 
     listed = commands.add_parser("list", help="the kernels that can be had, and those that are in the cache")
@@ -57,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     several = commands.add_parser("matrix", help="run the suite on the kernels of vm/matrix.toml, and compare them")
     several.add_argument("kernel", nargs="*", help="names in vm/matrix.toml; all without")
     several.add_argument("--results", type=Path, default=Path("results"), help="a directory for each, and matrix.html")
-    several.add_argument("--jobs", type=int, help="guests at once (as many as memory and processors allow)")
+    several.add_argument("--jobs", type=positive, help="guests at once (as many as memory and processors allow)")
     several.set_defaults(do=run_matrix)
 
     shell = commands.add_parser("shell", help="a shell in the guest, at the checkout")
@@ -66,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (run, several, shell):
         command.add_argument("--accel", choices=accel.CHOICES, default="auto", help="auto: what a boot has shown")
-        command.add_argument("--cpus", type=int, default=Setup.cpus)
+        command.add_argument("--cpus", type=positive, default=Setup.cpus)
         command.add_argument("--memory", default=Setup.memory, help="as QEMU writes it (%(default)s)")
         command.add_argument("--append", action="append", default=[], help="words for the kernel's command line")
     for command in (fetched, run, shell):
@@ -74,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, several):
         for limit in fields(Limits):
             told = f"seconds ({limit.default}; under emulation {accel.SLOWER[accel.TCG]} times as many)"
-            command.add_argument(f"--{limit.name}-limit", type=float, metavar="SECONDS", help=told)
+            command.add_argument(f"--{limit.name}-limit", type=seconds, metavar="SECONDS", help=told)
     return top
 
 
@@ -90,23 +120,28 @@ def setup_of(options: argparse.Namespace, kernel: Kernel) -> Setup:
 def list_kernels(options: argparse.Namespace) -> int:
     cached = {kernel.origin: kernel for kernel in archive.all_cached()}
     rows = [(kernel.release, "cached", origin) for origin, kernel in cached.items()]
+    status = 0
     for row in table.rows():
         if row.kernel.startswith(DEB):
-            place, pattern = archive.archive_of(row.kernel.removeprefix(DEB))
-            newest = place.newest(pattern)
+            try:
+                place, pattern = archive.archive_of(row.kernel.removeprefix(DEB))
+                newest = place.newest(pattern)
+            except CannotRun as reason:
+                rows.append((row.name, "not known", f"{row.kernel}: {reason}"))
+                status = NOT_ASKED
+                continue
             if newest is None:
                 rows.append((row.name, "gone", f"{row.kernel}: no package matches (any more)"))
             elif place.origin(newest) not in cached:
                 rows.append((row.name, "in the archive", place.origin(newest)))
-    for name, state, origin in rows:
-        print(f"{name:24}  {state:14}  {origin}")
-    return 0
+    tell("".join(f"{name:24}  {state:14}  {origin}\n" for name, state, origin in rows))
+    return status
 
 
 def fetch(options: argparse.Namespace) -> int:
     for text in options.kernel:
         kernel = find(text, options.config, fresh=True)
-        print(f"{kernel.release}  {kernel.image}  ({kernel.origin})")
+        tell(f"{kernel.release}  {kernel.image}  ({kernel.origin})\n")
     return 0
 
 
@@ -114,7 +149,8 @@ def run_one(options: argparse.Namespace) -> int:
     require_programs()
     kernel = find(options.kernel, options.config)
     setup = setup_of(options, kernel)
-    heard: Callable[[str], None] = say if options.verbose else Progress(kernel, setup, sys.stderr).heard
+    is_terminal = bool(sys.stderr) and sys.stderr.isatty()
+    heard: Callable[[str], None] = say if options.verbose else Progress(kernel, setup, say, is_terminal).heard
     directory = options.results or Path("results") / kernel.name
     if options.program:
         verdict = program.run(kernel, setup, directory, heard)
@@ -133,8 +169,14 @@ def run_matrix(options: argparse.Namespace) -> int:
         if seconds := getattr(options, f"{limit.name}_limit"):
             passed_on.append(f"--{limit.name}-limit={seconds}")
     jobs = options.jobs or matrix.jobs_for(options.cpus, options.memory)
-    status = matrix.run(rows, options.results, jobs, [*passed_on, "--", *options.arguments], say)
-    print(comparison.write(options.results, rows))
+    with results_of_many(options.results):
+        status = matrix.run(rows, options.results, jobs, [*passed_on, "--", *options.arguments], say)
+        try:
+            tell(f"{comparison.write(options.results, rows)}\n")
+        except (OSError, CannotRun) as error:
+            reason = told(error) if isinstance(error, OSError) else error
+            say(f"pagemap-scan: the kernels can't be compared: {reason}")
+            return status or NOT_ASKED
     return status
 
 
@@ -150,21 +192,42 @@ def open_shell(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Carries a command out; what can't be is said in a sentence."""
+    """Carries a command out; what can't be is said in a sentence, and so is what nobody has thought of."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = parser().parse_args(arguments[:end])
-    options.arguments = arguments[end + 1 :]
     try:
         with ended_by_signals():
+            options = parser().parse_args(arguments[:end])
+            options.arguments = arguments[end + 1 :]
+            require_directory()
             status: int = options.do(options)
             return status
     except CannotRun as reason:
-        say(f"pagemap-scan: not tested: {reason}")
-        return NOT_ASKED
+        return refused(reason.verdict, str(reason))
     except KeyboardInterrupt as signal:
-        say(f"pagemap-scan: not tested: interrupted {signal}".rstrip())
-        return INTERRUPTED
+        return refused(CannotRun.verdict, f"interrupted {signal}".rstrip(), INTERRUPTED)
+    except OSError as error:
+        return refused(NotTold.verdict, told(error))
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        return refused(NotTold.verdict, f"the run itself failed: {type(error).__name__}: {error} ({where})")
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def refused(verdict: str, reason: str, status: int = NOT_ASKED) -> int:
+    """Says why there is no verdict; returns the status."""
+    say(f"pagemap-scan: {verdict}: {' '.join(reason.split())}")
+    return status
+
+
+def require_directory() -> None:
+    """Raises CannotRun where nothing can be started, nor a path be meant."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise CannotRun(f"the current directory is gone ({error.strerror}): cd to another") from None
+
+
+def start() -> int:
+    """The exit status of the command line's command."""
+    repair()
+    return main(sys.argv[1:])

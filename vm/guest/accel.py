@@ -35,7 +35,10 @@ def scaled(setup: Setup, accel: str) -> Setup:
 
 def _machine() -> str:
     """What the answer depends on: the host's kernel and processor."""
-    model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    try:
+        model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        model = None
     return f"{os.uname().release} {model[1] if model else os.uname().machine}"
 
 
@@ -47,9 +50,9 @@ def remembered() -> str | None:
     """The answer of an earlier canary on this machine."""
     try:
         told = json.loads(_memory().read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        return str(told["accel"]) if told["machine"] == _machine() and told["accel"] in CHOICES else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    return str(told["accel"]) if told.get("machine") == _machine() else None
 
 
 def choose(kernel: Kernel, say: Callable[[str], None]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import shlex
 import shutil
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vm import CannotRun, temporary
+from vm import CHECKOUT, CannotRun, temporary
 from vm.guest import mounts
 from vm.guest.console import Console, Limits, Trouble
 from vm.guest.marks import MARK
@@ -67,6 +68,17 @@ def require_programs() -> None:
     for program, package in needed.items():
         if not shutil.which(program, path=search_path()):
             raise CannotRun(f"{program} is missing: install {package}")
+    vng = shutil.which("vng", path=search_path()) or ""
+    if (interpreter := interpreter_of(Path(vng))) and not os.access(interpreter, os.X_OK):
+        raise CannotRun(f"{vng} is a program of {interpreter}, which is gone: run make clean setup in {CHECKOUT}")
+
+
+def interpreter_of(script: Path) -> str:
+    """What carries out a script in Python, as pip writes it: in its first line, or in a call where that has no room."""
+    lines = [line.decode(errors="replace") for line in script.read_bytes()[:4096].split(b"\n")[:2]]
+    direct = re.match(r"#!(/.*python\S*)", lines[0])
+    called = re.match(r"'''exec' \"?(/.*python[^\s\"]*)", lines[-1])
+    return next((found[1] for found in (direct, called) if found), "")
 
 
 def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:
@@ -85,20 +97,25 @@ def vng_command(kernel: Kernel, setup: Setup, *options: str) -> list[str]:
     for before, word in zip(["", *command], command, strict=False):
         for part in word.split(" ") if before in ("--append", "--exec") else [word]:
             if shlex.quote(part) != part:
-                raise CannotRun(f"{part}: virtme-ng takes no words with characters that a shell treats specially")
+                where = f"move {CHECKOUT}" if str(CHECKOUT) in part else "give another name"
+                raise CannotRun(f"{part}: virtme-ng takes no words with blanks or what else a shell changes: {where}")
     return command
 
 
 def new_script(shared: Shared, commands: str) -> None:
     """Writes what the guest does: it says that it has booted, and carries out commands of sh(1)."""
-    shared.script.write_text(f"#!/bin/sh\necho '{MARK} booted' >/dev/kmsg\n{commands}")
+    script = f"#!/bin/sh\necho '{MARK} booted' >/dev/kmsg\n{commands}"
+    shared.script.write_bytes(os.fsencode(script))  # There are names of files in it.
 
 
 def new_scratch_disk(directory: Path) -> Path:
     """An empty ext4 file system, sparse, for files and swap. Raises CannotRun when there is no room for it."""
     disk = directory / "scratch.img"
-    with disk.open("wb") as image:
-        image.truncate(SCRATCH_SIZE)
+    try:
+        with disk.open("wb") as image:
+            image.truncate(SCRATCH_SIZE)
+    except OSError as error:
+        raise CannotRun(f"there is no room for a scratch disk in {directory}: {error.strerror}") from None
     done = carried_out(["mkfs.ext4", "-q", "-F", disk], limit=300)
     if done.returncode:
         raise CannotRun(f"there is no room for a scratch disk in {directory}: {done.stderr.strip()[-300:]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TextIO
+from collections.abc import Callable
 
 from vm.guest.boot import Setup
 from vm.guest.marks import MARK
@@ -13,16 +13,13 @@ from vm.kernels.kernel import Kernel
 class Progress:
     """Listens to a console: each stage is a line, and a terminal is told which test runs."""
 
-    def __init__(self, kernel: Kernel, setup: Setup, out: TextIO) -> None:
-        self.out = out
+    def __init__(self, kernel: Kernel, setup: Setup, say: Callable[..., None], is_terminal: bool) -> None:
+        self.say = say
+        self.is_terminal = is_terminal
         self.done = 0
         self.has_begun = False
         self.begun = time.monotonic()
         self.say(f"booting {kernel.name} ({setup.accel}, {setup.cpus} CPUs, {setup.memory})")
-
-    def say(self, words: str, end: str = "\n") -> None:
-        self.out.write(words + end)
-        self.out.flush()
 
     def heard(self, line: str) -> None:
         """A line of the console."""
@@ -38,5 +35,5 @@ class Progress:
         if not self.has_begun:
             self.has_begun = True
             self.say(f"first test after {time.monotonic() - self.begun:.1f} s")
-        if self.out.isatty():
+        if self.is_terminal:
             self.say(f"\r\x1b[K{self.done} done, {test[-60:]}", end="")

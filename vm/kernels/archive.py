@@ -71,9 +71,7 @@ def machine_sources(suite: str) -> str:
     if not shutil.which("apt-get"):
         raise CannotRun("deb: needs Debian's apt, which this machine hasn't: name an image or a source tree instead")
     form = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(COMPONENT)"
-    told = subprocess.run(
-        ["apt-get", "indextargets", "Created-By: Packages", "--format", form], capture_output=True, text=True
-    ).stdout
+    told = carried_out(["apt-get", "indextargets", "Created-By: Packages", "--format", form], COMMAND_LIMIT).stdout
     targets = [line.split("|") for line in told.splitlines() if line.startswith("Debian|")]
     is_security = suite.endswith("-security")
     for _, codename, uri, component in targets:
@@ -84,7 +82,11 @@ def machine_sources(suite: str) -> str:
 
 def machine_suite() -> str:
     """The suite that this machine is of."""
-    words = dict(line.partition("=")[::2] for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    try:
+        lines = Path("/etc/os-release").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    words = dict(line.partition("=")[::2] for line in lines if "=" in line)
     return words.get("VERSION_CODENAME", "stable").strip('"')
 
 
@@ -153,8 +155,11 @@ class Archive:
         """The kernels that were fetched before and match, the newest first."""
         found = []
         for meta in self.kernels.glob("*/kernel.json"):
-            package = Package(**json.loads(meta.read_text()))
-            if fnmatch.fnmatchcase(package.name, pattern):
+            try:
+                package = Package(**json.loads(meta.read_text()))
+            except (OSError, ValueError, TypeError):
+                continue  # Whoever wants it fetches it anew.
+            if fnmatch.fnmatchcase(package.name, pattern) and self._is_whole(package):
                 found.append(package)
         return [self._kernel(package) for package in newest_first(found)]
 
@@ -168,9 +173,13 @@ class Archive:
                 hint = f"; it has {', '.join(package.name for package in near)}, …" if near else ""
                 raise CannotRun(f"{self.suite} has no package {pattern} (any more){hint}")
             package = matching[0]
-            if not (self.kernels / package.directory).is_dir():
+            if not self._is_whole(package):
                 self._unpack(package)
             return self._kernel(package)
+
+    def _is_whole(self, package: Package) -> bool:
+        """Whether a kernel is in the cache, as far as can be seen."""
+        return all((self.kernels / package.directory / name).is_file() for name in ("kernel.json", "vmlinuz"))
 
     def parts(self, package: Package) -> list[str]:
         """The package and those that have the rest of its kernel, as ``name=version``.
@@ -196,6 +205,7 @@ class Archive:
             self._join(root, package)
             (root / "kernel.json").write_text(json.dumps({"name": package.name, "version": package.version}))
             root.chmod(0o755)
+            shutil.rmtree(self.kernels / package.directory, ignore_errors=True)  # If there is one, it is damaged.
             root.rename(self.kernels / package.directory)
 
     def _join(self, root: Path, package: Package) -> None:

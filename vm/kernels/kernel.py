@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Kernel:
 
 def release_of(image: Path) -> str:
     """The release that a kernel image says it is. Raises CannotRun when the file isn't a kernel image."""
+    if image.exists() and not image.is_file():
+        raise CannotRun(f"{image}: this is not a kernel image (it isn't even a file)")
     try:
         with image.open("rb") as file:
             head = file.read(0x10000)
@@ -49,7 +52,7 @@ def _uncompressed(image: Path) -> bytes:
     data = image.read_bytes()
     try:
         return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return b""
 
 

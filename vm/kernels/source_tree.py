@@ -88,6 +88,6 @@ def _git(tree: Path, *arguments: str) -> str:
     command = ["git", "--no-optional-locks", "-C", str(tree), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", timeout=GIT_LIMIT)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""

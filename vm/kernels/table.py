@@ -30,8 +30,13 @@ class Row:
 
 @cache
 def rows(table: Path = TABLE) -> tuple[Row, ...]:
-    """The table, oldest kernel first."""
-    return tuple(Row(**entry) for entry in tomllib.loads(table.read_text())["kernel"])
+    """The table, oldest kernel first. Raises CannotRun."""
+    try:
+        return tuple(Row(**entry) for entry in tomllib.loads(table.read_text(encoding="utf-8"))["kernel"])
+    except OSError as error:
+        raise CannotRun(f"{table} can't be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CannotRun(f"{table} isn't a table of kernels: {error}") from None
 
 
 def chosen(names: Sequence[str]) -> list[Row]:

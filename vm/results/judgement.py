@@ -148,6 +148,8 @@ def lost(ending: Ending, results: Results) -> Trouble | None:
         return Trouble("the guest ran out of memory: give it more with --memory", by_kernel=False)
     if ending.trouble:
         return ending.trouble
+    if not results.shared.console.exists():
+        return Trouble("its results directory was removed meanwhile", by_kernel=False)
     if status is None and results.unwritten:
         return Trouble("the guest couldn't write its results", by_kernel=False)
     if status is None:

@@ -26,6 +26,29 @@ PATIENT = ("--boot-limit=900", "--silence-limit=900")
 GRACE = 20
 
 
+def processes_of(marker: str) -> list[str]:
+    """The command lines of all processes that were started with a marker, zombies aside."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARKER}={marker}".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return found
+
+
+def left_behind(marker: str, temporary: Path) -> list[str]:
+    """Processes, temporary files, mounts and loop devices."""
+    deadline = time.monotonic() + GRACE
+    while (processes := processes_of(marker)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # What was killed takes a moment to be gone.
+    loops = [path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    places = [line for line in [*loops, *mounts] if str(temporary) in line]
+    return [*processes, *(str(path) for path in temporary.rglob("*")), *places]
+
+
 class Run:
     """One run of ``python -m vm run``, with temporary files in a directory of its own."""
 
@@ -78,25 +101,12 @@ class Run:
         }
 
     def processes(self) -> list[str]:
-        """The command lines of all its processes, zombies aside."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{MARKER}={self.marker}".encode() in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-            except OSError:
-                continue
-        return found
+        """The command lines of all its processes."""
+        return processes_of(self.marker)
 
     def left_behind(self) -> list[str]:
-        """Processes, temporary files, mounts and loop devices that outlive the run."""
-        deadline = time.monotonic() + GRACE
-        while (processes := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.05)  # What was killed takes a moment to be gone.
-        loops = [path.read_text() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
-        mounts = Path("/proc/self/mounts").read_text().splitlines()
-        places = [line for line in [*loops, *mounts] if str(self.temporary) in line]
-        return [*processes, *(str(path) for path in self.temporary.rglob("*")), *places]
+        """What outlives the run."""
+        return left_behind(self.marker, self.temporary)
 
     def end(self) -> None:
         """Ends the run if it hasn't ended; its guest with it."""

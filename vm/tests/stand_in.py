@@ -15,7 +15,7 @@ import pytest
 from _pytest.reports import pytest_report_to_serializable
 
 from helpers.host import Subject
-from vm import __main__
+from vm import command
 from vm.guest.boot import Ending, Setup
 from vm.guest.shared_directory import Shared
 from vm.kernels.kernel import Kernel
@@ -44,4 +44,4 @@ def guest(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], N
 
 if __name__ == "__main__":
     with mock.patch.object(conformance, "boot", guest):
-        sys.exit(__main__.main(sys.argv[1:]))
+        sys.exit(command.start())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
-from vm.__main__ import main
+from vm.command import main
 from vm.processes import carried_out, search_path
 from vm.results.verdict import NOT_ASKED
 from vm.tests.images import write_image
@@ -83,5 +83,5 @@ def test_a_path_that_virtme_ng_would_take_apart_is_said(
     monkeypatch.setattr("vm.inside.script.compiled_for_guest", lambda: tmp_path)
     image = write_image(tmp_path / name / "vmlinuz", "6.99.1-test")
     assert main(["run", str(image), "--accel=tcg", f"--results={tmp_path}/results"]) == NOT_ASKED
-    expected = f"{image}: virtme-ng takes no words with characters that a shell treats specially"
+    expected = f"{image}: virtme-ng takes no words with blanks or what else a shell changes: give another name"
     assert said(capsys) == f"pagemap-scan: not tested: {expected}"
