@@ -99,7 +99,7 @@ class EmptyPteNotWritten(Erratum):
         return masks == (WRITTEN_BIT, WRITTEN_BIT, 0, 0)
 
 
-class PageTableHoleNotWritten(Erratum):
+class HoleNotWritten(Erratum):
     """Memory without a page table isn't WRITTEN, nor protected: that MADV_DONTNEED dropped a huge page isn't
     recorded."""
 
