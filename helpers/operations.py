@@ -50,7 +50,7 @@ class At(NamedTuple):
     offset: int = 0
 
     def __str__(self) -> str:
-        return f"page {self.page}" + (f"+{self.offset:#x}" if self.offset else "")
+        return f"page {self.page}" + (f"{self.offset:+#x}" if self.offset else "")
 
 
 class Region(NamedTuple):

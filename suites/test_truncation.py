@@ -1,7 +1,7 @@
 """Truncation: vec_len, max_pages, walk_end, and coming back for the rest."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -91,11 +91,23 @@ def test_small_scope_get_and_protect(lab: Lab, block: int) -> None:
                 assert reported + rest == written
 
 
+#: Around as many pages as a huge page has, and as many entries as a page table.
+BORDERS: dict[str, Callable[[int], int]] = {
+    "one": lambda huge: 1,
+    "three": lambda huge: 3,
+    "half": lambda huge: huge // 2,
+    "all-but-one": lambda huge: huge - 1,
+    "all": lambda huge: huge,
+    "one-more": lambda huge: huge + 1,
+}
+
+
 @pytest.mark.clause("vec-len", "max-pages", "walk-end", "resume", "protect-reported")
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("pages", [300, 1500])
-@pytest.mark.in_c(call=lambda pages, seed: f"random_pattern({pages}, {seed})")
-def test_random_patterns_on_many_pages(lab: Lab, pages: int, seed: int) -> None:
+@pytest.mark.parametrize("tables", [1, 3], ids=["in-one-table", "in-three-tables"])
+@pytest.mark.in_c(call=lambda tables, seed: f"random_pattern({tables}, {seed})")
+def test_random_patterns_on_many_pages(lab: Lab, tables: int, seed: int) -> None:
+    pages = tables * lab.huge - lab.huge // 10
     dice = random.Random(seed * 10_000 + pages)
     span = lab.map((0, pages))
     lab.register(span)
@@ -104,15 +116,15 @@ def test_random_patterns_on_many_pages(lab: Lab, pages: int, seed: int) -> None:
     written = [page for page in range(pages) if pattern >> page & 1]
     for run in runs(pattern, pages):
         lab.write(run)
-    for vec_len in (1, 3, 64, 511, 512, 513, 4000):
+    for vec_len in (1, 3, 64, lab.huge - 1, lab.huge, lab.huge + 1, 8 * lab.huge):
         limits = {
             "mask": WRITTEN,
             "returned": WRITTEN,
             "vec_len": vec_len,
-            "max_pages": dice.choice([0, 7, 600]),
+            "max_pages": dice.choice([0, 7, lab.huge + 88]),
         }
         assert resumed(lab, span, **limits) == written
-    assert resumed(lab, span, flags=WP, mask=WRITTEN, vec_len=dice.choice([1, 5, 600])) == written
+    assert resumed(lab, span, flags=WP, mask=WRITTEN, vec_len=dice.choice([1, 5, lab.huge + 88])) == written
     assert lab.scan(span, mask=WRITTEN).regions == ()
 
 
@@ -196,33 +208,44 @@ transparent = pytest.mark.parametrize("name", ["thp", "thp-several", "thp-zero",
 huge_kinds = pytest.mark.parametrize("kind", HUGE_KINDS, ids=str)
 
 
-def limits_of(lab: Lab) -> list[int]:
-    return [1, 3, lab.huge // 2, lab.huge - 1, lab.huge, lab.huge + 1]
-
-
 @pytest.mark.clause("max-pages", "walk-end", "resume", "huge-cut")
 @huge_kinds
 def test_huge_pages_are_cut_by_max_pages_and_resumed(lab: Lab, kind: Kind) -> None:
     span = lab.prepare(kind)
-    for max_pages in limits_of(lab)[2:]:
-        assert resumed(lab, span, max_pages=max_pages) == list(span.pages())
+    for border in ("half", "all-but-one", "all", "one-more"):
+        assert resumed(lab, span, max_pages=BORDERS[border](lab.huge)) == list(span.pages())
+
+
+#: Parts of huge pages: where each begins and ends, by how many pages a huge page has.
+PARTS: dict[str, Callable[[int], tuple[int, int]]] = {
+    "inside": lambda huge: (1, 6),
+    "over-the-border": lambda huge: (3, huge + 91),
+    "at-the-start": lambda huge: (0, 7),
+    "up-to-the-end": lambda huge: (huge - 12, huge),
+    "at-the-border": lambda huge: (huge - 1, huge + 1),
+}
+
+
+def part_of(lab: Lab, span: Span, name: str) -> Span:
+    start, end = PARTS[name](lab.huge)
+    return Span(span.start + start, min(span.start + end, span.end))
 
 
 @pytest.mark.clause("huge-cut")
-@pytest.mark.parametrize(("skip", "length"), [(1, 5), (3, 600), (0, 7), (500, 12), (511, 2)])
+@pytest.mark.parametrize("where", PARTS)
 @huge_kinds
-def test_a_range_begins_or_ends_inside_a_huge_page(lab: Lab, kind: Kind, skip: int, length: int) -> None:
+def test_a_range_begins_or_ends_inside_a_huge_page(lab: Lab, kind: Kind, where: str) -> None:
     span = lab.prepare(kind)
-    part = Span(span.start + skip, min(span.start + skip + length, span.end))
+    part = part_of(lab, span, where)
     assert [region[:2] for region in lab.scan(part).regions] == [tuple(part)]
 
 
 @pytest.mark.clause("protect-reported", "huge-split", "resume")
-@pytest.mark.parametrize("max_pages", [1, 3, 256, 511, 512, 513])
+@pytest.mark.parametrize("border", BORDERS)
 @transparent
-def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, max_pages: int) -> None:
+def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, border: str) -> None:
     span = lab.prepare(BY_NAME[name])
-    start = span.start
+    start, max_pages = span.start, BORDERS[border](lab.huge)
     for _ in range(4):
         found = lab.scan((start, span.end), WP, mask=WRITTEN, returned=WRITTEN, max_pages=max_pages)
         lab.scan(span)
@@ -233,13 +256,11 @@ def test_transparent_huge_pages_are_protected_in_parts(lab: Lab, name: str, max_
 
 
 @pytest.mark.clause("huge-split")
-@pytest.mark.parametrize(("skip", "length"), [(1, 5), (3, 600), (0, 7), (500, 12)])
+@pytest.mark.parametrize("where", PARTS)
 @transparent
-def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(
-    lab: Lab, name: str, skip: int, length: int
-) -> None:
+def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(lab: Lab, name: str, where: str) -> None:
     span = lab.prepare(BY_NAME[name])
-    part = Span(span.start + skip, min(span.start + skip + length, span.end))
+    part = part_of(lab, span, where)
     found = lab.scan(part, WP, mask=WRITTEN, returned=WRITTEN)
     assert found.regions == (Region(*part, WRITTEN),)
     assert lab.scan(part, mask=WRITTEN).regions == ()

@@ -106,9 +106,12 @@ static uint32_t dice(uint64_t *state)
 	return *state >> 33;
 }
 
-static void random_pattern(int64_t pages, int seed)
+static void random_pattern(int tables, int seed)
 {
-	static const int vec_lens[] = { 1, 3, 64, 511, 512, 513, 4000 }, most[] = { 0, 7, 600 };
+	enum { ENTRIES = HUGE_PAGE / PAGE };
+	static const int vec_lens[] = { 1, 3, 64, ENTRIES - 1, ENTRIES, ENTRIES + 1, 4000 };
+	static const int most[] = { 0, 7, ENTRIES + 88 };
+	const int64_t pages = tables * ENTRIES - ENTRIES / 10;
 	uint64_t state = seed * 10000 + pages;
 	uint8_t written[MOST_PAGES];
 
