@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers import supplies
 from helpers.interface import procfs
 from helpers.interface.native import MACHINE, SuiteError, ffi, lib
 from helpers.interface.uapi import FIRST_CATEGORIES, Category, PagemapBit
@@ -75,7 +79,7 @@ def file_system_of(directory: Path) -> str:
 
 def _writable(directories: list[Path], is_wanted: Callable[[str], bool]) -> Path | None:
     for directory in directories:
-        if os.access(directory, os.W_OK) and is_wanted(file_system_of(directory)):
+        if os.access(directory, os.W_OK) and is_wanted(file_system_of(directory)) and supplies.has_room(directory):
             return directory
     return None
 
@@ -92,13 +96,51 @@ def find_sizes(scratch: Path | None = None) -> Sizes:
 
 
 def scan_nothing(mask: int) -> int:
-    """The result of a scan of an empty range that names some categories: 0, or -errno."""
-    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    """The result of a scan of an empty range that names some categories: 0, or -errno. Raises CannotTest."""
+    try:
+        pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        ways_out: dict[int | None, str] = {
+            errno.ENOENT: "mount the proc of this PID namespace at /proc, on a kernel with CONFIG_PROC_PAGE_MONITOR",
+            errno.EACCES: "let the security module, or whoever mounted it, allow that",
+        }
+        raise CannotTest(
+            f"/proc/self/pagemap can't be opened ({error.strerror})"
+            + f": {ways_out[error.errno]}" * (error.errno in ways_out)
+        ) from None
     try:
         arg = ffi.new("struct pm_scan_arg *", {"size": ffi.sizeof("struct pm_scan_arg"), "category_mask": mask})
         return int(lib.native_ioctl(pagemap, MACHINE["PAGEMAP_SCAN"], arg))
     finally:
         os.close(pagemap)
+
+
+def require_survival() -> None:
+    """Raises CannotTest when whoever asks is killed, as by a seccomp filter that doesn't refuse: so a child asks."""
+    questions: dict[str, Callable[[], int]] = {
+        "PAGEMAP_SCAN": lambda: scan_nothing(0),
+        "userfaultfd": lambda: open_userfaultfd(FEATURES[Tracking.ASYNC]),
+    }
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            for name, ask in questions.items():
+                os.write(writing, f"{name}\n".encode())
+                with suppress(OSError):
+                    ask()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        *_, last = ["nothing", *told.read().split()]
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status < 0:
+        raise CannotTest(
+            f"{last}: who asks is killed ({signal.Signals(-status).name}), as by a seccomp filter: start the container "
+            "with a profile that allows it"
+        )
 
 
 def known_categories() -> Category:
@@ -201,9 +243,10 @@ def _is_running_ksm() -> bool:
 
 
 def hugetlb_pages(sizes: Sizes) -> int:
-    """How many pages the pool has."""
+    """How many pages of the pool nobody has, nor has a claim to."""
+    pool = hugetlb_pool(sizes)
     try:
-        return int((hugetlb_pool(sizes) / "nr_hugepages").read_text())
+        return int((pool / "free_hugepages").read_text()) - int((pool / "resv_hugepages").read_text())
     except OSError:
         return 0
 
@@ -218,10 +261,10 @@ HUGETLB_PAGES_NEEDED = 10
 SWAP_NEEDED = 8 << 20
 
 
-def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
-    """What can't be asked here: each need that isn't met, with what is missing and how to get it."""
+def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
+    """What can't be asked here by so many processes at a time: each need that isn't met, and how to have it met."""
     found = {}
-    setup = "run as root without --no-machine-setup, or"
+    setup = "run as root without --no-machine-setup, or" if os.geteuid() else "let root set it up here, or"
     if not THP.exists():
         found["thp"] = "the kernel is built without CONFIG_TRANSPARENT_HUGEPAGE: boot one that has it"
         found["huge zero page"] = found["thp"]
@@ -232,22 +275,26 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
         found["huge zero page"] = f"no huge zero page: {setup} write 1 to {THP}/use_zero_page"
     elif huge_zero_frame() <= 0:
         found["huge zero page"] = "what is the huge zero page is told by frame numbers: run as root"
-    if free_swap() < SWAP_NEEDED:
-        found["swap"] = f"no swap: {setup} add {SWAP_NEEDED >> 20} MiB of it"
-    if hugetlb_pages(sizes) < HUGETLB_PAGES_NEEDED:
-        found["hugetlb"] = (
-            f"fewer than {HUGETLB_PAGES_NEEDED} hugetlb pages: {setup} raise {hugetlb_pool(sizes)}/nr_hugepages"
-        )
+    if free_swap() < workers * SWAP_NEEDED:
+        found["swap"] = f"no swap: {setup} add {workers * SWAP_NEEDED >> 20} MiB of it"
+    elif refused := supplies.refuses_swap(sizes):
+        found["swap"] = f"no swap: {refused}"
+    pages = workers * HUGETLB_PAGES_NEEDED
+    if hugetlb_pages(sizes) < pages:
+        found["hugetlb"] = f"fewer than {pages} free hugetlb pages: {setup} raise {hugetlb_pool(sizes)}/nr_hugepages"
+    elif refused := supplies.refuses_hugetlb(sizes, pages):
+        found["hugetlb"] = f"no hugetlb pages: {refused}"
     if not hugetlb_pages(Sizes(sizes.page, GIGANTIC)):
         found["hugetlb 1 GiB"] = "no hugetlb page of 1 GiB: boot with hugepagesz=1G hugepages=1"
     if not _is_running_ksm() or os.geteuid() != 0:
         found["ksm"] = "KSM isn't running, or root isn't asking: in a virtual machine, give --dangerous as root"
     if not _fails_memory(sizes) or os.geteuid() != 0:
         found["memory failure"] = "only root may let memory fail, where the kernel has CONFIG_MEMORY_FAILURE"
+    room = f"{supplies.ROOM >> 20} MiB"
     if sizes.disk is None:
-        found["disk"] = "no writable directory on a real file system: name one with --scratch=DIR"
+        found["disk"] = f"no directory on a real file system with {room} to write: name one with --scratch=DIR"
     if sizes.tmpfs is None:
-        found["tmpfs"] = "no writable directory on tmpfs: mount one at /dev/shm"
+        found["tmpfs"] = f"no directory on tmpfs with {room} to write: mount one at /dev/shm"
     if not _has_guard_regions(sizes):
         found["guard regions"] = "the kernel has no MADV_GUARD_INSTALL: it came with Linux 6.13"
     if not _has_guard_regions(sizes, Backing.MEMFD):
@@ -256,6 +303,8 @@ def missing(sizes: Sizes, facts: Facts) -> dict[str, str]:
         found["direct I/O"] = "no O_DIRECT on the file system for mapped files: name another with --scratch=DIR"
     if os.geteuid() != 0:
         found["root"] = "only root may: run as root"
+    elif refused := supplies.refuses_another_user():
+        found["root"] = f"{refused}: run as root outside of a user namespace"
     if (fd := open_userfaultfd(FEATURES[Tracking.ACCESS])) < 0:
         found["rwp"] = "the kernel has no UFFD_FEATURE_RWP: it came with Linux 7.3, and needs CONFIG_USERFAULTFD_RWP"
     else:
@@ -276,11 +325,27 @@ class Host:
     missing: dict[str, str]
 
 
-def find_host(scratch: Path | None = None) -> Host:
-    """All of the above. Raises CannotTest when nothing can be asked here."""
-    sizes = find_sizes(scratch)
-    facts = find_facts(sizes)
-    return Host(sizes, facts, missing(sizes, facts))
+@contextmanager
+def _cannot_even_ask() -> Iterator[None]:
+    """What goes wrong with system calls that aren't under test is a reason for not testing."""
+    try:
+        yield
+    except (OSError, SuiteError, MemoryError) as error:
+        raise CannotTest(f"this process can't find out what there is: {type(error).__name__}: {error}") from None
+
+
+def require_kernel() -> None:
+    """Raises CannotTest when nothing can be asked here."""
+    with _cannot_even_ask():
+        find_facts(find_sizes())
+
+
+def find_host(scratch: Path | None = None, workers: int = 1) -> Host:
+    """All of the above, for so many processes at a time. Raises CannotTest when nothing can be asked here."""
+    with _cannot_even_ask():
+        sizes = find_sizes(scratch)
+        facts = find_facts(sizes)
+        return Host(sizes, facts, missing(sizes, facts, workers))
 
 
 @dataclass(frozen=True)
