@@ -25,6 +25,7 @@ pytest_plugins = [
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
     group.addoption("--no-machine-setup", action="store_true", help="leave swap, hugetlb and THP settings alone")
+    group.addoption("--wait", metavar="SECONDS", type=float, default=900.0, help="for another run on this machine")
     group.addoption("--scratch", metavar="DIR", help="a directory on a real file system for mapped files")
     group.addoption("--dangerous", action="store_true", help="run tests that may hang a kernel with a known defect")
     group.addoption("--no-errata", action="store_true", help="known defects fail: to bisect for one, say")

@@ -1,24 +1,22 @@
 """The machine-wide things that tests need: swap, a pool of hugetlb pages, transparent huge pages.
 
-Set up once by the controlling process, before any worker starts, and put back on every way out. Every change
-is noted in a journal before it is made; a run that is killed leaves the journal, and the next run undoes what
-it says. Two runs at once: the second waits until the first has put everything back.
+Set up once by the controlling process, before any worker starts, and put back on every way out, by a process of its own
+that outlives it (:mod:`helpers.keeper`). Every change is noted in a journal before it is made. Two runs at once: the
+second waits until the first has put everything back.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import struct
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
 
 from helpers import host
 from helpers.interface.native import SuiteError, checked, lib
+from helpers.journal import RUN, Journal, MachineError
+from helpers.keeper import Keeper
 from helpers.kernel import Sizes
 
 JOURNAL = Path("/run/pagemap-scan-suite.journal")
@@ -26,10 +24,6 @@ JOURNAL = Path("/run/pagemap-scan-suite.journal")
 PATIENCE = 900.0
 SWAP_SIZE = 256 << 20
 ZRAM = Path("/sys/class/zram-control")
-
-
-class MachineError(SuiteError):
-    """The machine can't be set up, or not be put back; the message says what was tried."""
 
 
 def _write(path: Path, value: str) -> None:
@@ -42,7 +36,8 @@ def zram_devices() -> list[int]:
 
 
 def _swapoff(device: str) -> None:
-    with suppress(SuiteError):
+    """Of what isn't swap, or isn't there, there is nothing to be undone."""
+    if os.path.realpath(device) in Path("/proc/swaps").read_text().split():
         checked(lib.native_swapoff(device.encode()), f"swapoff {device}")
 
 
@@ -76,19 +71,39 @@ def format_swap(path: Path, size: int, page_size: int) -> None:
 class Machine:
     """The machine's settings, changed for a run. Use as a context manager; leaving it puts everything back."""
 
-    def __init__(self, workers: int, sizes: Sizes, journal: Path = JOURNAL, is_alone: bool = False) -> None:
+    def __init__(
+        self,
+        workers: int,
+        sizes: Sizes,
+        journal: Path = JOURNAL,
+        is_alone: bool = False,
+        patience: float = PATIENCE,
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
         """``is_alone``: nobody else's memory is on the machine, and KSM would be done with ours at once."""
         self.workers = workers
         self.is_alone = is_alone
         self.sizes = sizes
-        self.journal = journal
-        self._notes: TextIO | None = None
+        self.patience = patience
+        self.say = say
+        self.journal = Journal(journal, UNDO)
+        #: What can't be had here, by key of :func:`helpers.host.missing`, and why.
+        self.refused: dict[str, str] = {}
+        self._keeper: Keeper | None = None
 
     def __enter__(self) -> Machine:
-        self._notes = self._lock()
-        self._undo_all()
+        """Raises OSError when there can be no journal, and so no changes; MachineError when another run goes on."""
+        self.journal.lock(self.patience, self.say)
         try:
-            self.set_up()
+            self.journal.undo_all()
+            self.journal.empty()
+            self.journal.note(RUN, os.getpid())
+            self._keeper = Keeper(self.set_up, self.undo, [self.journal.fileno()])
+            told = self._keeper.answer()
+            self.refused = told if isinstance(told, dict) else {"everything": str(told)}
+        except ChildProcessError as died:  # By a seccomp filter, say: then nothing is changed.
+            self.put_back()
+            self.refused = dict.fromkeys(("thp", "huge zero page", "hugetlb", "swap", "ksm"), str(died))
         except BaseException:
             self.put_back()
             raise
@@ -97,117 +112,97 @@ class Machine:
     def __exit__(self, *exception: object) -> None:
         self.put_back()
 
-    def set_up(self) -> None:
-        """Makes what is missing; what is there already, or can't be had, is left as it is."""
-        self.allow_huge_pages()
-        self.fill_hugetlb_pool()
-        self.provide_swap()
-        if self.is_alone:
-            self.run_ksm()
-
-    # --- The journal ------------------------------------------------------------------------------------
-
-    def _lock(self) -> TextIO:
-        """The journal, opened and locked: the lock is gone with the process that held it."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            notes = self.journal.open("a+")
-            try:
-                fcntl.flock(notes, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                notes.close()
-                if time.monotonic() > deadline:
-                    raise MachineError(f"another run has held {self.journal} for {PATIENCE:.0f} s") from None
-                time.sleep(0.2)
-                continue
-            if self._is_still_there(notes):
-                return notes
-            notes.close()
-
-    def _is_still_there(self, notes: TextIO) -> bool:
-        """Whether the file that was locked is the one that others find: the last run removed its own."""
-        try:
-            return os.stat(self.journal).st_ino == os.fstat(notes.fileno()).st_ino
-        except FileNotFoundError:
-            return False
-
-    def note(self, action: str, *arguments: Any) -> None:
-        """Writes down, to the disk, how the next change is undone."""
-        if self._notes is None:
-            raise MachineError("the machine is changed only inside the context")
-        self._notes.write(json.dumps([action, *arguments]) + "\n")
-        self._notes.flush()
-        os.fsync(self._notes.fileno())
-
-    def _undo_all(self) -> list[str]:
-        """Undoes what the journal says, last first; returns what couldn't be undone."""
-        if self._notes is None:
-            return []
-        self._notes.seek(0)
-        failed = []
-        for line in reversed(self._notes.read().splitlines()):
-            try:
-                action, *arguments = json.loads(line)
-                UNDO[action](*arguments)
-            except json.JSONDecodeError:
-                continue  # The run was killed while it wrote the note: the change wasn't made.
-            except OSError as error:
-                failed.append(f"{line}: {error}")
-        self._notes.truncate(0)
-        return failed
-
     def put_back(self) -> None:
         """Undoes every change. Raises MachineError when something can't be; may be called twice."""
-        if self._notes is None:
-            return
-        failed = self._undo_all()
-        self.journal.unlink(missing_ok=True)
-        self._notes.close()
-        self._notes = None
+        keeper, self._keeper = self._keeper, None
+        failed: object = []
+        try:
+            if keeper:
+                with suppress(ChildProcessError):
+                    failed = keeper.end()
+            failed = failed or self.undo_rest()
+        finally:
+            self.journal.close()
         if failed:
-            raise MachineError("not put back: " + "; ".join(failed))
+            raise MachineError("not put back: " + "; ".join(map(str, failed if isinstance(failed, list) else [failed])))
 
-    # --- Changes ----------------------------------------------------------------------------------------
+    def undo_rest(self) -> list[str]:
+        """What the keeper left when somebody killed it: nothing otherwise."""
+        try:
+            return self.journal.undo_all()
+        except MachineError:
+            return []  # The journal was never locked, or is closed again.
+
+    # --- In the keeper ----------------------------------------------------------------------------------
+
+    def undo(self) -> list[str]:
+        failed = self.journal.undo_all()
+        self.journal.close()
+        return failed
+
+    def set_up(self) -> dict[str, str]:
+        """Makes what is missing; what is there already, or can't be had, is left as it is. Returns what and why."""
+        steps = [("thp", self.allow_huge_pages), ("huge zero page", self.allow_huge_zero_page)]
+        steps += [("hugetlb", self.fill_hugetlb_pool), ("swap", self.provide_swap)]
+        steps += [("ksm", self.run_ksm)] * self.is_alone
+        refused = {}
+        for need, step in steps:
+            try:
+                step()
+            except (OSError, SuiteError) as error:
+                refused[need] = str(error)
+        return refused
 
     def change(self, path: Path, value: str, now: str) -> None:
         """Writes a value to a file of the kernel's; ``now`` is what to write to have the present one back."""
-        self.note("write", str(path), now)
-        _write(path, value)
+        place = self.journal.note("write", str(path), now)
+        try:
+            _write(path, value)
+        except OSError:
+            self.journal.withdraw(place)
+            raise
 
     def allow_huge_pages(self) -> None:
         enabled = host.THP / "enabled"
         if host.selected(enabled) == "never":
             self.change(enabled, "madvise", "never")
+
+    def allow_huge_zero_page(self) -> None:
         zero = host.THP / "use_zero_page"
-        with suppress(OSError):
-            if zero.read_text().strip() == "0":
-                self.change(zero, "1", "0")
+        if zero.exists() and zero.read_text().strip() == "0":
+            self.change(zero, "1", "0")
 
     def fill_hugetlb_pool(self) -> None:
         pool = host.hugetlb_pool(self.sizes) / "nr_hugepages"
-        with suppress(FileNotFoundError):
+        if pool.exists():
             now = int(pool.read_text())
             self.change(pool, str(now + self.workers * host.HUGETLB_PAGES_NEEDED), str(now))
 
     def run_ksm(self) -> None:
         run = host.KSM / "run"
-        with suppress(OSError):
-            if (now := run.read_text().strip()) != "1":
-                self.change(run, "1", now)
+        if run.exists() and (now := run.read_text().strip()) != "1":
+            self.change(run, "1", now)
 
     def provide_swap(self) -> None:
         if host.free_swap() >= self.workers * host.SWAP_NEEDED:
             return
-        with suppress(OSError, SuiteError):
-            self.swap_on(self.new_zram(), SWAP_SIZE)
-            return
-        with suppress(OSError, SuiteError):
-            self.swap_on(self.new_swap_file(), SWAP_SIZE)
+        reasons = []
+        for new_area in (self.new_zram, self.new_swap_file):
+            try:
+                self.swap_on(new_area(), SWAP_SIZE)
+                return
+            except (OSError, SuiteError) as error:
+                reasons.append(str(error))
+        raise MachineError("; ".join(reasons))
 
     def new_zram(self) -> Path:
         """A compressed block device in memory. Raises OSError when the kernel has none to give."""
-        self.note("remove zram", zram_devices())
-        number = int((ZRAM / "hot_add").read_text())
+        place = self.journal.note("remove zram", zram_devices())
+        try:
+            number = int((ZRAM / "hot_add").read_text())
+        except OSError:
+            self.journal.withdraw(place)
+            raise
         _write(Path(f"/sys/block/zram{number}/disksize"), str(SWAP_SIZE))
         return Path(f"/dev/zram{number}")
 
@@ -215,12 +210,16 @@ class Machine:
         if self.sizes.disk is None:
             raise MachineError("no real file system to put a swap file on")
         path = self.sizes.disk / f"pagemap-scan-{os.getpid()}.swap"
-        self.note("unlink", str(path))
+        self.journal.note("unlink", str(path))
         with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as area:
             os.posix_fallocate(area.fileno(), 0, SWAP_SIZE)
         return path
 
     def swap_on(self, path: Path, size: int) -> None:
         format_swap(path, size, self.sizes.page)
-        self.note("swapoff", str(path))
-        checked(lib.native_swapon(str(path).encode()), f"swapon {path}")
+        place = self.journal.note("swapoff", str(path))
+        try:
+            checked(lib.native_swapon(str(path).encode()), f"swapon {path}")
+        except SuiteError:
+            self.journal.withdraw(place)
+            raise

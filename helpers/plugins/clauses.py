@@ -30,7 +30,7 @@ def clauses_of(item: pytest.Item) -> list[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test of the suites names clauses, and only such as are in the catalogue."""
     for item in items:
-        if SUITES not in item.path.parents:
+        if SUITES not in item.path.resolve().parents:
             continue
         named = clauses_of(item)
         unknown = [clause for clause in named if clause not in catalogue()]

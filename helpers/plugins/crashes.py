@@ -5,9 +5,9 @@ pytest-xdist makes one report of such a test, of a phase that no report knows.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -74,21 +74,20 @@ class Crashes:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.had_oopsed = has_oopsed()
-        self.directory = tempfile.TemporaryDirectory(prefix="pagemap-scan-last-words-")
-        config.add_cleanup(self.directory.cleanup)
+        #: Files that are gone with this process, by worker.
+        self.words: dict[Any, int] = {}
         #: Why each died that ended in no test.
         self.deaths: dict[Any, str] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput["last words"] = str(Path(self.directory.name) / node.gateway.id)
+        file = self.words[node] = os.memfd_create("last words", os.MFD_CLOEXEC)
+        node.workerinput["last words"] = f"/proc/{os.getpid()}/fd/{file}"
 
     def words_of(self, node: Any) -> str:
         """What the worker wrote before it ended itself."""
-        try:
-            return Path(node.workerinput["last words"]).read_text()
-        except (OSError, KeyError):
-            return ""
+        file = self.words.get(node)
+        return os.pread(file, 1000, 0).decode() if file is not None else ""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

@@ -67,7 +67,7 @@ def hints(item: pytest.Item) -> list[str]:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
-    if call.when != "call" or SUITES not in item.path.parents:
+    if call.when != "call" or SUITES not in item.path.resolve().parents:
         return report
     lab = item.stash.get(LAB, None)
     if report.passed and lab and lab.deviates:

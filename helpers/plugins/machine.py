@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import os
-import signal
+import pickle
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
 import pytest
 
 from helpers.deviations import name_of
-from helpers.host import CannotTest, Host, find_host, find_sizes
+from helpers.host import CannotTest, Host, find_host, find_sizes, require_kernel, require_survival
 from helpers.interface.native import lib
+from helpers.journal import MachineError
 from helpers.kernel import Sizes
 from helpers.machine import Machine
 from helpers.model import Model
-from helpers.plugins.stash import CATALOGUE, HOST
+from helpers.plugins import signals
+from helpers.plugins.stash import CATALOGUE, HOST, MACHINE, TROUBLES
 from helpers.stubs import NoSuchStub, facts_of, missing_in, stub_of
 
-SUITES = Path(__file__).parents[2] / "suites"
+CHECKOUT = Path(__file__).resolve().parents[2]
+SUITES = CHECKOUT / "suites"
 #: Exit status of a run that could ask nothing.
 NOT_TESTED = 5
 
 
 def asks_the_kernel(config: pytest.Config) -> bool:
-    """Whether conformance tests were selected, and the running kernel is what they are about."""
+    """Whether conformance tests may be selected, and the running kernel is what they are about."""
     if config.getoption("stub") or config.option.collectonly:
         return False
-    paths = [Path(argument.split("::")[0]).resolve() for argument in config.args]
-    return any(path == SUITES or SUITES in path.parents or path in SUITES.parents for path in paths)
+    return any(may_name_conformance_tests(Path(argument.split("::")[0])) for argument in config.args)
+
+
+def may_name_conformance_tests(path: Path) -> bool:
+    """Whatever isn't somewhere else does; what is no path is a module's name (--pyargs)."""
+    found = path.resolve()
+    return not path.exists() or found == SUITES or SUITES in found.parents or found in SUITES.parents
 
 
 def stub_named(config: pytest.Config) -> type[Model]:
@@ -57,35 +66,84 @@ def host_for(config: pytest.Config, needs: Iterable[str]) -> Host:
     return replace(host, facts=facts, missing={**host.missing, **missing_in(name, needs)})
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(f"signal {number}")
+def say(sentence: str) -> None:
+    """At once, on the way that nobody reads for results."""
+    print(f"pagemap-scan: {sentence}", file=sys.stderr, flush=True)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("stub"):
-        try:
-            stub_named(config)
-            config.stash[HOST] = host_of_stub(config)
-        except NoSuchStub as reason:
-            raise pytest.UsageError(str(reason)) from None
-        return
-    if not asks_the_kernel(config):
-        return
-    scratch = Path(config.getoption("scratch")) if config.getoption("scratch") else None
-    try:
-        if hasattr(config, "workerinput"):
+    config.stash.setdefault(TROUBLES, [])
+    if hasattr(config, "workerinput"):
+        if packed := config.workerinput["host"]:
             lib.native_die_with_parent()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        else:
-            find_host(scratch)
-            signal.signal(signal.SIGTERM, _interrupt)
-            signal.signal(signal.SIGHUP, _interrupt)
-            if os.geteuid() == 0 and not config.getoption("no_machine_setup"):
-                workers = config.getoption("numprocesses", None) or 1
-                machine = Machine(workers, find_sizes(scratch), is_alone=config.getoption("dangerous"))
-                machine.__enter__()
-                config.add_cleanup(machine.put_back)
-        config.stash[HOST] = find_host(scratch)
-    except CannotTest as reason:
-        pytest.exit(f"pagemap-scan: not tested: {reason}", returncode=NOT_TESTED)
+            signals.leave_to_parent()
+            config.stash[HOST] = pickle.loads(packed)
+    elif config.getoption("stub"):
+        find_stub(config)
+    elif asks_the_kernel(config):
+        try:
+            find_kernel(config)
+        except CannotTest as reason:
+            pytest.exit(f"pagemap-scan: not tested: {reason}", returncode=NOT_TESTED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """What was found out once is so for all workers."""
+    host = node.config.stash.get(HOST, None)
+    node.workerinput["host"] = pickle.dumps(host) if host else b""
+
+
+def find_stub(config: pytest.Config) -> None:
+    """Has the run be about a stub kernel."""
+    try:
+        stub_named(config)
+        config.stash[HOST] = host_of_stub(config)
+    except NoSuchStub as reason:
+        raise pytest.UsageError(str(reason)) from None
+
+
+def find_kernel(config: pytest.Config) -> None:
+    """Has the run be about the running kernel, on a machine that is set up for it. Raises CannotTest."""
+    scratch = Path(config.getoption("scratch")) if config.getoption("scratch") else None
+    if scratch and not scratch.is_dir():
+        raise pytest.UsageError(f"--scratch={scratch}: there is no such directory")
+    workers = config.getoption("numprocesses", None) or 1
+    require_survival()
+    require_kernel()
+    signals.listen()
+    refused: dict[str, str] = {}
+    if os.geteuid() == 0 and not config.getoption("no_machine_setup"):
+        refused = set_up(config, workers, scratch)
+    found = find_host(scratch, workers)
+    missing = {need: f"{why} ({refused[need]})" if need in refused else why for need, why in found.missing.items()}
+    config.stash[HOST] = Host(found.sizes, found.facts, missing)
+
+
+def set_up(config: pytest.Config, workers: int, scratch: Path | None) -> dict[str, str]:
+    """Sets the machine up as far as it lets itself be set up; returns what can't be had, and why. Raises CannotTest."""
+    alone, patience = config.getoption("dangerous"), config.getoption("wait")
+    machine = Machine(workers, find_sizes(scratch), is_alone=alone, patience=patience, say=say)
+    try:
+        machine.__enter__()
+    except OSError as error:
+        say(f"the machine's settings stay as they are: {machine.journal.path} can't be written: {error.strerror}")
+        return {}
+    except MachineError as error:
+        raise CannotTest(f"{error}: wait for its end, or give --no-machine-setup") from None
+    config.stash[MACHINE] = machine
+    config.add_cleanup(machine.put_back)
+    return machine.refused
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Before the verdict is told, which what can't be put back is a part of."""
+    if machine := config.stash.get(MACHINE, None):
+        signals.turn_back()
+        try:
+            machine.put_back()
+        except MachineError as error:
+            say(str(error))
+            config.stash[TROUBLES].append(str(error))

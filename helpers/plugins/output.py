@@ -12,8 +12,8 @@ from typing import Any, TextIO, cast
 
 import pytest
 
-from helpers.plugins.stash import VOICE
-from helpers.plugins.verdict import TALLY
+from helpers.plugins.machine import say
+from helpers.plugins.stash import TROUBLES, VOICE
 
 #: The options that name the files of reports.
 REPORTS = ("htmlpath", "xmlpath", "report_log")
@@ -74,7 +74,7 @@ class Output:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.troubles: list[str] = []
+        self.troubles = config.stash.setdefault(TROUBLES, [])
 
     def give_up_reports(self) -> None:
         """Leaves out, and says so at once, what couldn't be written at the end."""
@@ -83,7 +83,7 @@ class Output:
             if name and (why := why_not_writable(Path(os.path.expandvars(name)).expanduser())):
                 setattr(self.config.option, option, None)
                 self.troubles.append(not_written(name, why))
-                print(f"pagemap-scan: {self.troubles[-1]}", file=sys.stderr, flush=True)
+                say(self.troubles[-1])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
@@ -106,9 +106,6 @@ class Output:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Any:
-        if tally := self.config.stash.get(TALLY, None):
-            for trouble in self.troubles:
-                tally.trouble(trouble)
         result = yield
         if sys.__stdout__ is None:  # pytest wants something that it can flush as its last deed.
             self.config.pluginmanager.getplugin("capturemanager").stop_global_capturing()

@@ -10,6 +10,7 @@ import pytest
 from helpers.deviations import Erratum
 from helpers.host import Host
 from helpers.lab import Lab
+from helpers.machine import Machine
 
 #: Of a run: the kernel under test, where there is one.
 HOST = pytest.StashKey[Host]()
@@ -17,6 +18,10 @@ HOST = pytest.StashKey[Host]()
 CATALOGUE = pytest.StashKey[Sequence[type[Erratum]]]()
 #: Of a run: those that the kernel has.
 PRESENT = pytest.StashKey[Sequence[type[Erratum]]]()
+#: Of a run: the machine, where the run has changed it.
+MACHINE = pytest.StashKey[Machine]()
+#: Of a run: what went wrong with it that has nothing to do with a test, in sentences.
+TROUBLES = pytest.StashKey[list[str]]()
 #: Of a run: where its words go.
 VOICE = pytest.StashKey[TextIO]()
 #: Of a test: the lab in which its program ran.

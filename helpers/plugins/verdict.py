@@ -17,7 +17,7 @@ import pytest
 
 from helpers.host import Subject, describe
 from helpers.plugins.machine import NOT_TESTED
-from helpers.plugins.stash import HOST, VOICE
+from helpers.plugins.stash import HOST, TROUBLES, VOICE
 
 COMBINATIONS = "mask combinations proven"
 #: The property of a report that names an erratum which made a difference.
@@ -182,6 +182,8 @@ class Verdict:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self, config: pytest.Config) -> None:
+        for trouble in config.stash.get(TROUBLES, []):
+            self.tally.trouble(trouble)
         self.tally.tell(config.stash[SUBJECT].kernel, config.stash.get(VOICE, sys.stdout))
         if self.session:  # What goes wrong after the session's end counts, too.
             self.session.exitstatus = self.tally.status

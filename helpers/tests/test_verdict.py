@@ -14,7 +14,9 @@ from helpers.interface.native import MACHINE
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0"]
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
-SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
+SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+#: In the place of an errno: who asks is ended.
+KILLS = -1
 #: Instructions of classic BPF, and where struct seccomp_data has the number and the second argument's low half.
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
 NR, SECOND_ARGUMENT = 0, 24 if sys.byteorder == "little" else 28
@@ -32,7 +34,8 @@ def forbid(system_call: int, errno: int, second_argument: int | None = None) -> 
     """From now on a system call of this process (with a certain second argument) fails: seccomp(2)."""
     rest = [(LOAD, 0, 0, SECOND_ARGUMENT), (EQUAL, 0, 1, second_argument)] if second_argument is not None else []
     steps = [(LOAD, 0, 0, NR), (EQUAL, 0, len(rest) + 1, system_call), *rest]
-    steps += [(RETURN, 0, 0, SECCOMP_RET_ERRNO | errno), (RETURN, 0, 0, SECCOMP_RET_ALLOW)]
+    answer = SECCOMP_RET_KILL_PROCESS if errno == KILLS else SECCOMP_RET_ERRNO | errno
+    steps += [(RETURN, 0, 0, answer), (RETURN, 0, 0, SECCOMP_RET_ALLOW)]
     instructions = (Instruction * len(steps))(*steps)
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
@@ -47,6 +50,8 @@ def forbid(system_call: int, errno: int, second_argument: int | None = None) -> 
         ((MACHINE["__NR_ioctl"], 22, MACHINE["UFFDIO_API"]), "the kernel lacks UFFD_FEATURE_WP_ASYNC"),
         ((MACHINE["__NR_userfaultfd"], 1), "start the container with a seccomp profile that allows userfaultfd"),
         ((MACHINE["__NR_userfaultfd"], 38), "built without CONFIG_USERFAULTFD"),
+        ((MACHINE["__NR_userfaultfd"], KILLS), "userfaultfd: who asks is killed (SIGSYS), as by a seccomp filter"),
+        ((MACHINE["__NR_ioctl"], KILLS, MACHINE["PAGEMAP_SCAN"]), "PAGEMAP_SCAN: who asks is killed (SIGSYS)"),
     ],
 )
 @pytest.mark.parametrize("workers", ["0", "2"])
