@@ -10,22 +10,29 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import tempfile
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from _pytest.runner import runtestprotocol
 
 from helpers.interface.native import lib
+from helpers.plugins.crashes import HANGS, LAST_WORDS, why_it_died
+from helpers.plugins.verdict import UNTOLD
 from vm.guest.shared_directory import CRASHED
 
 #: How many tests a worker has been given at any time: the one that it runs, and the next, since what they share is
 #: torn down or kept by that.
 GIVEN = 2
+#: Seconds for a process that is killed to be gone.
+PATIENCE = 5.0
 
 # Until the workers are forked nearly all that is made is kept: looking for garbage takes a tenth of that time.
 gc.disable()
@@ -98,14 +105,14 @@ class Workers:
     def end(self, worker: Worker) -> Iterator[list[pytest.TestReport]]:
         """Another takes the place of a worker that died in a test, and what that one was given besides."""
         del self.workers[worker.connection]
-        worker.kill()
+        status = worker.kill()
         running, *others = worker.given or [None]
         if running is None:
             return
         self.waiting[:0] = [index for index in others if index is not None]
         if self.waiting:
             self.start()
-        yield [crashed(self.session.items[running])]
+        yield [crashed(self.session.items[running], worker.last_words() or why_it_died(status))]
 
 
 class Worker:
@@ -113,9 +120,11 @@ class Worker:
 
     def __init__(self, session: pytest.Session) -> None:
         self.given: list[int | None] = []
+        self.words = tempfile.NamedTemporaryFile(prefix="pagemap-scan-last-words-")  # noqa: SIM115
         self.connection, inner = Pipe()
         self.process = os.fork()
         if self.process == 0:
+            session.config.stash[LAST_WORDS] = Path(self.words.name)
             work(session, inner)
         inner.close()
 
@@ -126,12 +135,20 @@ class Worker:
         with suppress(BrokenPipeError):
             self.connection.send(index)
 
-    def kill(self) -> None:
-        """Ends the process, if it hasn't ended."""
+    def kill(self) -> int | None:
+        """Ends the process, if it hasn't ended; how it did, None when the kernel doesn't let it."""
         with suppress(ProcessLookupError):
             os.kill(self.process, signal.SIGKILL)
-        os.waitpid(self.process, 0)
         self.connection.close()
+        deadline = time.monotonic() + PATIENCE
+        while (ended := os.waitpid(self.process, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return os.waitstatus_to_exitcode(ended[1]) if ended[0] else None
+
+    def last_words(self) -> str:
+        """Why it ended itself, when it did."""
+        with self.words:
+            return self.words.read().decode(errors="replace")
 
 
 def work(session: pytest.Session, connection: Connection) -> NoReturn:
@@ -175,7 +192,13 @@ class Sender:
         return True
 
 
-def crashed(item: pytest.Item) -> pytest.TestReport:
-    """The report of a test in which the worker died."""
-    said = f"the worker died in {item.nodeid}"
-    return pytest.TestReport(item.nodeid, item.location, {}, "failed", said, CRASHED)  # type: ignore[arg-type]
+def crashed(item: pytest.Item, why: str) -> pytest.TestReport:
+    """The report of a test in which the worker died: the kernel's fault only where it doesn't come back.
+
+    Where it oopsed, the host knows from its log.
+    """
+    said = f"{item.nodeid}: {why}"
+    report = pytest.TestReport(item.nodeid, item.location, {}, "failed", said, CRASHED)  # type: ignore[arg-type]
+    if not why.startswith(HANGS):
+        report.user_properties.append((UNTOLD, why))
+    return report

@@ -17,7 +17,7 @@ from vm.results.verdict import directory_of, verdict_of
 
 TEMPLATE = Path(__file__).with_name("comparison.html")
 #: Outcomes, the worst first: the worst of its tests is what a cell says.
-WORST_FIRST = ("failed", "xfailed", "passed", "skipped")
+WORST_FIRST = ("failed", "xfailed", "passed", "untold", "skipped")
 #: What nobody answered isn't an outcome: a clause that is skipped on one kernel doesn't differ from one that is kept.
 _ANSWERS = {"failed", "xfailed", "passed"}
 

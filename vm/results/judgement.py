@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers.plugins.machine import NOT_TESTED
+from helpers.plugins.verdict import NOT_TOLD
 from vm import CHECKOUT, CannotBeAsked, CannotRun, NotTold, told
 from vm.guest.boot import Ending
 from vm.guest.console import EMULATOR_FAILED, Trouble
@@ -22,7 +23,7 @@ from vm.kernels.kernel import Kernel
 from vm.outputs import say, tell
 from vm.processes import carried_out, signal_name
 from vm.results.directory import results_in
-from vm.results.left_behind import Results, complaint_in
+from vm.results.left_behind import Results, complaint_in, sentences_before_verdict
 from vm.results.replay import ENVIRONMENT, command_line
 from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, keep
 
@@ -33,8 +34,13 @@ DIED_OF_SIGNAL = 128
 #: Exit statuses of pytest that are about tests; and what others say.
 ABOUT_TESTS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, NOT_TESTED)
 PYTEST_FAILED = {2: "couldn't collect the tests", 3: "failed", 4: "doesn't take its arguments", 5: "found no tests"}
-#: Exit statuses of the pytest that makes the reports, when it has made them; and seconds for it.
-RENDERED = (*ABOUT_TESTS, pytest.ExitCode.INTERRUPTED)
+#: How the line begins that the pytest which makes the reports prints, by its exit status; and seconds for it.
+WORDS = {
+    CONFORMS: "pagemap-scan: conforms",
+    DOES_NOT: "pagemap-scan: does not conform",
+    NOT_TESTED: "pagemap-scan: not tested",
+    NOT_TOLD: "pagemap-scan: not told",
+}
 LIMIT = 900
 #: Errors of a file that was opened well.
 _NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
@@ -157,6 +163,8 @@ def lost(ending: Ending, results: Results) -> Trouble | None:
     if status > DIED_OF_SIGNAL:
         said = f"pytest was killed in the guest ({signal_name(status - DIED_OF_SIGNAL)})"
         return Trouble(said, by_kernel=False)
+    if status == NOT_TOLD and results.sentences:
+        return Trouble("; ".join(results.sentences), by_kernel=False)
     if status not in ABOUT_TESTS or (status == NOT_TESTED and not results.reports):
         said = PYTEST_FAILED.get(status, f"ended with status {status}")
         return Trouble(f"pytest {said} in the guest: {results.complaint}", by_kernel=False)
@@ -183,13 +191,15 @@ def render(kernel: Kernel, ending: Ending, shared: Shared, begun: float) -> tupl
         return only_told(so_far(kernel, shared, reason, begun, trouble))
     lines = done.stdout.splitlines()
     line = next((line for line in reversed(lines) if line.startswith("pagemap-scan: ")), "")
-    if not line or done.returncode not in RENDERED:
+    if not line.startswith(WORDS.get(done.returncode, "nothing")):
         said = complaint_in([*lines, *done.stderr.splitlines()])
         not_made = CannotRun(f"the reports couldn't be made in {shared.directory}: {said}")
         return only_told(so_far(kernel, shared, not_made, begun, trouble))
     status = done.returncode if done.returncode in (CONFORMS, DOES_NOT) else NOT_ASKED
     if trouble and status == NOT_ASKED:
         raise (NotTold if results.reports else CannotRun)(f"{kernel.name}: {trouble.says}")
+    if done.returncode == NOT_TOLD:
+        raise NotTold(f"{kernel.name}: {'; '.join(sentences_before_verdict(lines))}")
     return Verdict(status, line, kernel.release, kernel.origin, time.monotonic() - begun), done.stdout
 
 

@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
+from helpers.plugins.verdict import UNTOLD
 from vm.guest.marks import MARK, follow
 from vm.guest.shared_directory import CRASHED, Shared
 from vm.guest.splats import Splat, splats
@@ -19,6 +21,8 @@ _NOT_TESTED = re.compile(r"pagemap-scan: not tested: (.*)")
 _OUT_OF_MEMORY = re.compile(r"\] (?:Kernel panic - not syncing: )?(?:Out of memory: |System is deadlocked on memory)")
 #: What pytest says is wrong, before it says what of it was its last word.
 _COMPLAINT = re.compile(r"(?:E  +|ERROR:? |INTERNALERROR> (?=\w+(?:Error|Exception)\b)|.*: error: )(.*)")
+#: With which the suite begins what it says of a run.
+_SUITE = "pagemap-scan: "
 LAST_LINES = 100
 
 
@@ -59,6 +63,11 @@ class Results:
         """Why nothing could be asked, in the suite's own words."""
         found = _NOT_TESTED.search("\n".join(_lines(self.shared.output)))
         return found[1] if found else ""
+
+    @property
+    def sentences(self) -> list[str]:
+        """Why pytest couldn't tell everything that was asked, when it came to its end."""
+        return sentences_before_verdict(_lines(self.shared.output))
 
     @property
     def complaint(self) -> str:
@@ -106,7 +115,9 @@ class Results:
     def failed(self) -> list[str]:
         """The tests that failed, or during which the kernel complained. What was killed for memory says nothing."""
         excused = set(self.crashed) if self.out_of_memory else set()
-        failed = [report["nodeid"] for report in self.reports if report["outcome"] == "failed"]
+        failed = [
+            report["nodeid"] for report in self.reports if report["outcome"] == "failed" and not is_untold(report)
+        ]
         complained = [test for splat in self.splats for test in splat.tests or ("kernel log",)]
         return [test for test in dict.fromkeys([*failed, *complained]) if test not in excused]
 
@@ -127,6 +138,17 @@ class Results:
     def last_words(self) -> str:
         """The end of the console, without our own marks."""
         return "\n".join([line for line in self.console if MARK not in line][-LAST_LINES:])
+
+
+def is_untold(report: dict[str, Any]) -> bool:
+    """Whether a test failed by no fault of the kernel's (helpers/plugins/blame.py)."""
+    return any(name == UNTOLD for name, _ in report["user_properties"])
+
+
+def sentences_before_verdict(printed: Sequence[str]) -> list[str]:
+    """What the suite says right before its last line."""
+    before = list(takewhile(lambda line: line.startswith(_SUITE), reversed(printed)))[1:]
+    return [line.removeprefix(_SUITE) for line in reversed(before)]
 
 
 def complaint_in(printed: Sequence[str]) -> str:

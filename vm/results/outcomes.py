@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.plugins.verdict import UNTOLD
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one test: ``passed``, ``failed``, ``xfailed`` or ``skipped``, the reason, the clauses that it proves."""
+    """Of one test: ``passed``, ``failed``, ``xfailed``, ``untold`` or ``skipped``, why, the clauses that it proves."""
 
     nodeid: str
     outcome: str
@@ -25,7 +27,9 @@ def outcome_of(report: pytest.TestReport, clauses: Mapping[str, Sequence[str]]) 
     if report.when != "call" and report.passed:
         return None
     known = getattr(report, "wasxfail", None)
-    outcome = "xfailed" if known is not None and report.skipped else report.outcome
+    outcome: str = "xfailed" if known is not None and report.skipped else report.outcome
+    if report.failed and any(name == UNTOLD for name, _ in report.user_properties):
+        outcome = "untold"
     reason = known or (report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
     return Outcome(report.nodeid, outcome, reason, clauses.get(report.nodeid, ()))
 

@@ -15,8 +15,7 @@ import pytest
 from pytest_html.basereport import BaseReport
 
 from helpers.host import Subject
-from helpers.plugins.machine import NOT_TESTED
-from helpers.plugins.verdict import SUBJECT, TALLY
+from helpers.plugins.verdict import SUBJECT, TALLY, UNTOLD
 from vm.guest.console import Trouble
 from vm.guest.shared_directory import CRASHED, Shared
 from vm.guest.splats import Splat
@@ -83,16 +82,9 @@ class Replay:
             raise session.Interrupted(self.trouble)
         return True
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if exitstatus == pytest.ExitCode.INTERRUPTED and session.testsfailed:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if not self.results.reports and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            session.exitstatus = NOT_TESTED
-
     def reports(self) -> list[pytest.TestReport]:
         """All reports: the guest's own, and those that it couldn't make any more."""
-        excused = set(self.results.crashed) if self.is_excused else set()
+        excused = set(self.results.crashed) if self.is_excused and self.results.out_of_memory else set()
         found = [self.restored(data) for data in self.results.reports if data["nodeid"] not in excused]
         running = [test for test in self.results.running_at_the_end if test not in self.results.crashed]
         to_blame = self.to_blame(running)
@@ -146,6 +138,7 @@ def fail(report: pytest.TestReport, splat: Splat) -> pytest.TestReport:
         report.longrepr = said
     elif isinstance(report.longrepr, str) and splat.title not in report.longrepr:
         report.longrepr = f"{said}\n\n{report.longrepr}"
+    report.user_properties = [(name, value) for name, value in report.user_properties if name != UNTOLD]
     report.sections.append(("kernel log", "\n".join(splat.lines)))
     return report
 

@@ -35,12 +35,13 @@ def kernel() -> Path:
     return image_of(KERNEL)
 
 
-def not_tested(run: Run) -> str:
-    """The sentence of a run that couldn't ask, told to the person and kept with the results."""
+def not_tested(run: Run, verdict: str = "not tested") -> str:
+    """The sentence of a run that couldn't ask, or tell, told to the person and kept with the results."""
     assert run.ended() == NOT_ASKED, run.said
     told = run.last_line.removeprefix("pagemap-scan: ")
     assert (run.verdict.status, run.verdict.line) == (NOT_ASKED, told)
-    return told.removeprefix("not tested: ")
+    assert told.startswith(f"{verdict}: ")
+    return told.removeprefix(f"{verdict}: ")
 
 
 # --- Guests that don't come as far as a test -----------------------------------------------------------------
@@ -106,6 +107,34 @@ def test_a_run_that_is_interrupted_at_boot_leaves_nothing(kernel: Path, tmp_path
         assert run.left_behind() == []
 
 
+def test_a_run_that_is_killed_leaves_nothing(kernel: Path, tmp_path: Path) -> None:
+    with run_of(tmp_path, kernel, "--verbose") as run:
+        run.wait_for("Linux version")
+        assert any("qemu-system" in process for process in run.processes())
+        run.process.kill()
+        run.process.wait()
+        assert run.left_behind() == []
+
+
+def test_a_guest_whose_qemu_is_killed_is_not_its_kernels_fault(kernel: Path, tmp_path: Path) -> None:
+    with run_of(tmp_path, kernel, *PATIENT, pytest=["-n", "0", f"{GUEST}/waits.py"]) as run:
+        run.wait_for("first test after")
+        [qemu] = [process for process in Path("/proc").glob("[0-9]*") if is_qemu_of(process, run)]
+        os.kill(int(qemu.name), signal.SIGKILL)
+        assert "QEMU was killed on the host (SIGKILL)" in not_tested(run)
+        assert run.left_behind() == []
+
+
+def is_qemu_of(process: Path, run: Run) -> bool:
+    """Whether a process of /proc is the QEMU of a run, not the script that waits for it."""
+    try:
+        return (process / "comm").read_text().startswith("qemu-system") and (
+            run.marker.encode() in (process / "environ").read_bytes()
+        )
+    except OSError:
+        return False
+
+
 # --- Guests that come to their tests -------------------------------------------------------------------------
 
 
@@ -162,6 +191,6 @@ def test_a_guest_that_hangs_in_a_test_is_ended(kernel: Path, tmp_path: Path) -> 
 
 def test_a_guest_that_runs_out_of_memory_is_told_to_be_given_more(kernel: Path, tmp_path: Path) -> None:
     with run_of(tmp_path, kernel, *PATIENT, "--memory=768M", pytest=["-n", "0", f"{GUEST}/eats_memory.py"]) as run:
-        assert not_tested(run).endswith("the guest ran out of memory: give it more with --memory")
+        assert not_tested(run, "not told").endswith("the guest ran out of memory: give it more with --memory")
         assert run.left_behind() == []
     assert run.outcomes() == {"test_before": "", "test_memory": "skipped", "test_after": "skipped"}

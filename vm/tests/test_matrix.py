@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.plugins.verdict import UNTOLD
+from vm import NotTold
 from vm.guest.boot import Ending
 from vm.guest.console import Trouble
 from vm.kernels.table import Row
-from vm.results import verdict
+from vm.results import comparison, verdict
 from vm.results.comparison import cells_of
 from vm.results.judgement import render
 from vm.results.verdict import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED, Verdict, directory_of
@@ -77,3 +79,14 @@ def test_a_test_that_was_lost_with_its_guest_is_in_the_cell(tmp_path: Path) -> N
     assert {clause: (cell.outcome, cell.counts) for clause, cell in cells_of(ROW, tmp_path).items()} == {
         "a-clause": ("failed", "1 failed, 1 passed, 1 skipped")
     }
+
+
+def test_a_test_that_failed_by_no_fault_of_the_kernels_is_not_told(tmp_path: Path) -> None:
+    reports = reports_of("one", "failed")
+    reports[1]["user_properties"].append([UNTOLD, "OSError: full"])
+    shared = directory_of(ROW, tmp_path)
+    handwritten.write(shared.directory, ["one"], reports, [], status=3)
+    with pytest.raises(NotTold):
+        render(KERNEL, Ending(True), shared, begun=0.0)
+    assert [cell.outcome for cell in cells_of(ROW, tmp_path).values()] == ["untold"]
+    assert 'class="untold"' in comparison.write(tmp_path, [ROW]).read_text()

@@ -14,6 +14,7 @@ from unittest import mock
 
 import pytest
 
+from helpers.plugins.verdict import UNTOLD
 from vm import CannotRun, NotTold
 from vm.guest.boot import Ending
 from vm.guest.console import EMULATOR_FAILED, Trouble
@@ -306,6 +307,29 @@ def test_a_failure_before_the_run_itself_failed_stays_one(tmp_path: Path, status
     assert outcomes(shared) == {"one": "failure", "two": "skipped"}
 
 
+def test_what_the_suite_could_not_tell_is_no_verdict(tmp_path: Path) -> None:
+    """Its report is an error, and the reason is what the suite said last."""
+    untold = reports_of("two", "failed")
+    untold[1]["user_properties"].append([UNTOLD, "OSError: full"])
+    reports = [*reports_of("one"), *untold]
+    shared = handwritten.write(tmp_path, ["one", "two"], reports, [], status=3)
+    shared.output.write_text("..\npagemap-scan: 1 test: OSError: full\npagemap-scan: not told; kernel 6.99.1; …\n")
+    with pytest.raises(NotTold, match=r"^6\.99\.1-test: 1 test: OSError: full$"):
+        verdict_of(shared)
+    assert kept(shared).status == NOT_ASKED
+    handwritten.write(tmp_path, ["one", "two"], [*untold, *reports_of("one", "failed")], [], status=1)
+    assert verdict_of(shared).status == DOES_NOT
+
+
+def test_a_worker_that_died_of_the_kernels_complaint_is_a_failure(tmp_path: Path) -> None:
+    [crash] = crash_of("one")
+    crash = {**crash, "user_properties": [[UNTOLD, "its worker died of SIGKILL"]]}
+    shared = handwritten.write(tmp_path, ["one"], [crash], [begins("one"), *WARNING, ends()], status=3)
+    verdict = verdict_of(shared)
+    assert verdict.status == DOES_NOT
+    assert "0 passed, 1 failed" in verdict.line
+
+
 def test_failures_that_are_not_among_the_results_are_no_verdict(tmp_path: Path) -> None:
     shared = handwritten.write(tmp_path, ["one", "two"], reports_of("one"), [], status=1)
     with pytest.raises(NotTold, match="not by what its results tell"):
@@ -329,7 +353,7 @@ def broken(shared: Shared, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
         case "guest":
             monkeypatch.setattr("vm.results.judgement.render", mock.Mock(side_effect=NO_SPACE))
         case "program":
-            done = mock.Mock(returncode=3, stderr="", stdout="INTERNALERROR> OSError: full\npagemap-scan: conforms; …")
+            done = mock.Mock(returncode=1, stderr="", stdout="E   OSError: full\npagemap-scan: conforms; …")
             monkeypatch.setattr("vm.results.judgement.carried_out", lambda *arguments: done)
         case "too-long":
             monkeypatch.setattr("vm.results.judgement.LIMIT", 0.1)

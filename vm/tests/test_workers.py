@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from helpers.plugins.crashes import HANGS
 from vm import CHECKOUT
 from vm.guest.shared_directory import CRASHED
 from vm.inside.invocation import ENVIRONMENT, pytest_command
+from vm.results.left_behind import is_untold
 
 TESTS = """
 import os, pathlib, signal, time
@@ -42,13 +44,20 @@ def test_many(number, made, record_property):
 """
 DYING = """
 @pytest.mark.parametrize("number", range(2))
-def test_dies(number):
+def test_dies(number, request):
     {how}
 
 @pytest.mark.parametrize("number", range(20))
 def test_after(number):
     pass
 """
+
+
+#: What a worker does whose test is past its limit in a call that doesn't return (helpers/plugins/limits.py).
+HANGING = (
+    "from helpers.plugins.crashes import HANGS, LAST_WORDS; "
+    "request.config.stash[LAST_WORDS].write_text(HANGS); os._exit(70)"
+)
 
 
 def reports_of(directory: Path, tests: str, *arguments: str, status: int) -> list[dict[str, Any]]:
@@ -83,24 +92,28 @@ def test_each_test_runs_once_and_two_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "arguments"),
+    ("how", "why", "arguments"),
     [
-        ("os.kill(os.getpid(), signal.SIGKILL)", ()),
-        ("os._exit(0)", ()),
-        ("time.sleep(100)", ("-otimeout=1", "-otimeout_method=thread")),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "its worker died of SIGKILL", ()),
+        ("os._exit(0)", "its worker ended with status 0", ()),
+        ("time.sleep(100)", "its worker ended with status 1", ("-otimeout=1", "-otimeout_method=thread")),
+        (HANGING, HANGS, ()),
     ],
-    ids=["killed", "exits", "too-long"],
+    ids=["killed", "exits", "too-long", "hangs"],
 )
 def test_a_worker_that_dies_is_a_report_and_no_other_test_is_lost(
-    tmp_path: Path, how: str, arguments: tuple[str, ...]
+    tmp_path: Path, how: str, why: str, arguments: tuple[str, ...]
 ) -> None:
+    """Only where the kernel doesn't come back it is the kernel's fault."""
     tests = TESTS.replace("assert 0, os.getpid()", "") + DYING.format(how=how)
     reports = reports_of(tmp_path, tests, *arguments, status=1)
     failed = sorted(
         (report["nodeid"], report["when"], report["longrepr"]) for report in reports if report["outcome"] == "failed"
     )
     dead = [f"test_it.py::test_dies[{number}]" for number in range(2)]
-    assert failed == [(test, CRASHED, f"the worker died in {test}") for test in dead]
+    assert [(test, when) for test, when, _ in failed] == [(test, CRASHED) for test in dead]
+    assert all(said.startswith(f"{test}: {why}") for test, _, said in failed)
+    assert all(is_untold(report) == (how != HANGING) for report in reports if report["outcome"] == "failed")
     assert len({report["nodeid"] for report in reports}) == len(reports) == 44
 
 
