@@ -194,12 +194,12 @@ def _has_guard_regions(sizes: Sizes, backing: Backing = Backing.ANON) -> bool:
         kernel.close()
 
 
-def _has_direct_io(sizes: Sizes) -> bool:
-    """Whether the file system for mapped files reads a file into memory without its page cache."""
+def _has_writer(sizes: Sizes, writer: Writer) -> bool:
+    """Whether the kernel can be had to write to memory so."""
     kernel = Kernel(sizes)
     try:
         kernel.map(Map(_ONE))
-        kernel.kernel_write(KernelWrite(_ONE, Writer.DIRECT))
+        kernel.kernel_write(KernelWrite(_ONE, writer))
         return True
     except (OSError, SuiteError):
         return False
@@ -299,7 +299,15 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         found["guard regions"] = "the kernel has no MADV_GUARD_INSTALL: it came with Linux 6.13"
     if not _has_guard_regions(sizes, Backing.MEMFD):
         found["guard regions in files"] = "no MADV_GUARD_INSTALL for memory of files: it came with Linux 6.15"
-    if "disk" in found or not _has_direct_io(sizes):
+    if not _has_writer(sizes, Writer.MEM):
+        found["/proc/self/mem"] = (
+            "memory can't be written to by /proc/self/mem: run where a container doesn't forbid it"
+        )
+    if not _has_writer(sizes, Writer.VM_WRITEV):
+        found["process_vm_writev"] = (
+            "no process_vm_writev(2): boot a kernel with CONFIG_CROSS_MEMORY_ATTACH, where no seccomp filter forbids it"
+        )
+    if "disk" in found or not _has_writer(sizes, Writer.DIRECT):
         found["direct I/O"] = "no O_DIRECT on the file system for mapped files: name another with --scratch=DIR"
     if os.geteuid() != 0:
         found["root"] = "only root may: run as root"

@@ -301,6 +301,18 @@ class Writer(enum.Enum):
     DIRECT = "read(2) of a file that is open with O_DIRECT"
     POPULATE = "MADV_POPULATE_WRITE, which leaves what is there"
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of :func:`helpers.host.missing`."""
+        return _NEEDS_OF_WRITERS.get(self.name, ())
+
+
+_NEEDS_OF_WRITERS = {
+    "MEM": ("/proc/self/mem",),
+    "VM_WRITEV": ("process_vm_writev",),
+    "DIRECT": ("disk", "direct I/O"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class KernelWrite(Operation):

@@ -171,7 +171,7 @@ class Printer(Target):
         return self.call("write_pages", *pages(op.span))
 
     def kernel_write(self, op: KernelWrite) -> Any:
-        return self.call("kernel_writes", *pages(op.span))
+        return self.call("kernel_writes", *pages(op.span), expression(f"BY_{op.by.name}", "enum writer", "writer"))
 
     def file_write(self, op: FileWrite) -> Any:
         return self.call("write_file", self.file(op.file), *pages(op.span))

@@ -1,12 +1,6 @@
-//@ file: base
+//@ new_file: base
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-
-struct mapped_file {
-	const char *name;
-	int fd;
-};
-static struct mapped_file files[8];
 
 static int new_file(int backing)
 {
@@ -41,6 +35,13 @@ static int new_file(int backing)
 	errno = ENOENT;
 	return -1;
 }
+
+//@ file: new_file
+struct mapped_file {
+	const char *name;
+	int fd;
+};
+static struct mapped_file files[8];
 
 /* The file of a name, made on first use. */
 static int file_of(const char *name, int backing)

@@ -9,6 +9,7 @@ from helpers.operations import (
     Advise,
     Answer,
     Fork,
+    KernelWrite,
     KillChild,
     Move,
     Register,
@@ -17,6 +18,7 @@ from helpers.operations import (
     Truncate,
     Unregister,
     WriteProtect,
+    Writer,
 )
 
 
@@ -180,6 +182,25 @@ class WritesToWhatAChildHasAreLost(Deviation):
         was = page.protected and page.of_child_too
         super().populate(page, write)
         page.protected = page.protected or was
+
+
+def _lost(name: str, writer: Writer) -> type:
+    class Lost(Deviation):
+        def kernel_write(self, op: KernelWrite) -> None:
+            was = [page.protected for page in self.pages(op.span)]
+            super().kernel_write(op)
+            for page, protected in zip(self.pages(op.span), was, strict=True):
+                page.protected = page.protected or (protected and op.by is writer)
+
+    Lost.__name__ = Lost.__qualname__ = name
+    Lost.__doc__ = f"What is written by {writer.value} isn't recorded."
+    return Lost
+
+
+WritesToMemAreLost = _lost("WritesToMemAreLost", Writer.MEM)
+WritesOfOtherProcessesAreLost = _lost("WritesOfOtherProcessesAreLost", Writer.VM_WRITEV)
+DirectReadsAreLost = _lost("DirectReadsAreLost", Writer.DIRECT)
+PopulatingIsLost = _lost("PopulatingIsLost", Writer.POPULATE)
 
 
 class RegisteringProtects(Deviation):
