@@ -267,6 +267,35 @@ def test_protecting_a_part_of_a_transparent_huge_page_protects_that_part(lab: La
     lab.scan(span)
 
 
+@pytest.mark.may_hang
+@pytest.mark.clause("huge-split", "protect-without-vec")
+@pytest.mark.parametrize("vec_len", [None, 0], ids=["null", "empty"])
+@pytest.mark.parametrize("where", PARTS)
+@transparent
+def test_a_part_of_a_transparent_huge_page_is_protected_without_vec(
+    lab: Lab, name: str, where: str, vec_len: int | None
+) -> None:
+    span = lab.prepare(BY_NAME[name])
+    part = part_of(lab, span, where)
+    assert lab.scan(part, WP, mask=WRITTEN, vec_len=vec_len) == (0, (), part.end)
+    assert lab.scan(part, mask=WRITTEN).regions == ()
+    lab.scan(span)
+
+
+@pytest.mark.may_hang
+@pytest.mark.clause("hugetlb-partial", "protect-without-vec", "walk-end")
+@pytest.mark.parametrize("vec_len", [None, 0], ids=["null", "empty"])
+@pytest.mark.parametrize("where", PARTS)
+@pytest.mark.parametrize("name", ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"])
+def test_the_walk_stops_before_a_part_of_a_hugetlb_page_without_vec(
+    lab: Lab, name: str, where: str, vec_len: int | None
+) -> None:
+    span = lab.prepare(BY_NAME[name])
+    part = part_of(lab, span, where)
+    assert lab.scan(part, WP, mask=WRITTEN, vec_len=vec_len) == (0, (), part.start)
+    assert [region[:2] for region in lab.scan(span, mask=WRITTEN).regions] == [tuple(span)]
+
+
 @pytest.mark.clause("huge-split", "output", "protect-reported")
 @pytest.mark.parametrize("mask", [WRITTEN, WRITTEN | Category.PRESENT], ids=["written", "present"])
 @transparent

@@ -5,12 +5,13 @@ import itertools
 
 import pytest
 
+from helpers.interface import procfs
 from helpers.interface.native import ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import ROOM, At, Backing, Region, Tracking
+from helpers.operations import ROOM, At, Backing, Region, Span, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -186,6 +187,29 @@ def test_memory_that_nobody_has_touched_can_be_protected(lab: Lab, name: str, wa
     lab.write(5)
     assert lab.scan(span, mask=WRITTEN, returned=WRITTEN).regions[0].start == (0 if backing.is_hugetlb else 5)
     lab.scan(span)
+
+
+def accessed_and_dirty(lab: Lab, span: Span) -> tuple[int, int]:
+    """Bytes of a whole mapping that smaps counts so."""
+    kernel = lab.target
+    assert isinstance(kernel, Kernel)
+    [vma] = procfs.read_smaps(kernel.address(span.start), kernel.address(span.end))
+    return vma.bytes_of["Referenced"], vma.bytes_of["Private_Dirty"] + vma.bytes_of["Shared_Dirty"]
+
+
+@pytest.mark.kernel_only("asks smaps")
+@pytest.mark.clause("protect-leaves")
+@pytest.mark.parametrize("vec_len", [None, ROOM], ids=["null", "vec"])
+@pytest.mark.parametrize("name", ["anon", "shmem", "memfd-shared", "memfd-private-copied", "thp"])
+def test_protecting_a_page_leaves_alone_that_it_was_accessed_and_is_dirty(
+    lab: Lab, name: str, vec_len: int | None
+) -> None:
+    span = lab.prepare(BY_NAME[name])
+    size = (span.end - span.start) * lab.host.sizes.page
+    assert accessed_and_dirty(lab, span) == (size, size)
+    lab.scan(span, WP, mask=WRITTEN, vec_len=vec_len)
+    assert lab.scan(span, mask=WRITTEN).regions == ()
+    assert accessed_and_dirty(lab, span) == (size, size)
 
 
 # --- The examples of pagemap.rst, and what its users ask ---------------------------------------------------

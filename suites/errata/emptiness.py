@@ -155,10 +155,15 @@ class HugeZeroPfnzero(Erratum):
     """PFNZERO wasn't reported on the huge zero page."""
 
     clauses = ("categories",)
-    evidence = "its fix; none of the kernels seen so far has it"
+    needs = ("thp", "huge zero page")
+    evidence = "its fix; none of the kernels seen so far has it, and each was asked"
     fixed = (
         "4a5e85f4eb8f (fs/proc/task_mmu: fix PAGE_IS_PFNZERO detection for the huge zero folio), Linux 6.16, 6.12.36"
     )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.scan(lab.prepare(BY_NAME["thp-zero"]), returned=Category.PFNZERO)
 
     def categories(self, page: Page) -> int:
         told = super().categories(page)
