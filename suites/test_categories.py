@@ -109,6 +109,35 @@ def test_reading_protected_memory_does_not_make_it_written(lab: Lab, kind: Kind)
     lab.scan(span)
 
 
+#: Memory whose pages stay in a page cache when they leave the mapping.
+CACHED = [kind for kind in KINDS if (kind.shared or kind.backing.has_file) and not kind.is_huge and kind.is_populated]
+
+
+@pytest.mark.clause("fault-around", "written-outside")
+@pytest.mark.parametrize("kind", CACHED, ids=str)
+def test_a_load_from_memory_that_is_not_registered_may_map_neighbours(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind, tracking=Tracking.NONE)
+    lab.advise(span, Advice.DONTNEED)
+    lab.read(span.start + 5)
+    loaded = lab.scan(span.start + 5).regions[0].categories
+    assert C.PRESENT | C.FILE in loaded
+    lab.scan(span, returned=lab.decided(span))
+    lab.scan(span, mask=lab.decided(span), returned=lab.decided(span))
+
+
+@pytest.mark.clause("fault-around", "read-is-not-write")
+@pytest.mark.parametrize("way", ["written", "protected"])
+@pytest.mark.parametrize("kind", CACHED, ids=str)
+def test_a_load_from_registered_memory_maps_one_page(lab: Lab, kind: Kind, way: str) -> None:
+    span = lab.prepare(kind)
+    if way == "protected":
+        lab.protect(span)
+    lab.advise(span, Advice.DONTNEED)
+    lab.read(span.start + 5)
+    assert [region[:2] for region in lab.scan(span, mask=C.PRESENT).regions] == [(span.start + 5, span.start + 6)]
+    lab.scan(span)
+
+
 @pytest.mark.clause("written-since-protected", "huge-may-report-more")
 @accessible
 def test_writing_a_protected_page_makes_it_written(lab: Lab, kind: Kind) -> None:

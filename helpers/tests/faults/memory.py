@@ -203,6 +203,16 @@ DirectReadsAreLost = _lost("DirectReadsAreLost", Writer.DIRECT)
 PopulatingIsLost = _lost("PopulatingIsLost", Writer.POPULATE)
 
 
+class LoadsMapNeighbours(Deviation):
+    """A load from registered memory of a file maps neighbours as well."""
+
+    def fault_around(self, page: Page) -> None:
+        super().fault_around(page)
+        for other in self.memory.values() if page.tracking is Tracking.ASYNC and page.file else ():
+            if other.content is Content.NONE and not other.protected:
+                other.hold(Content.PRESENT)
+
+
 class RegisteringProtects(Deviation):
     """Memory is protected as soon as it is registered: what was written before is lost."""
 
