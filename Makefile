@@ -4,6 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Of an environment whose Python is gone or was moved, nothing works but its deletion.
+BROKEN := $(shell [ ! -e $(VENV)/ready ] || $(BIN)/python -c 'import pytest' 2>/dev/null || echo anew)
+OLD = import sys; v = sys.version_info[:2]; \
+	sys.exit(0 if v >= (3, 11) else 'this Python is %d.%d: 3.11 or later is needed, named as PYTHON=' % v)
+
+# The commands are run in the checkout, and find it there.
+unexport PYTHONSAFEPATH PYTHONHOME
 
 .PHONY: run_tests check check_vm setup clean pagemap_scan.c
 
@@ -26,10 +33,14 @@ pagemap_scan.c: setup
 setup: $(VENV)/ready
 	@$(BIN)/python -m helpers.interface.build
 
-$(VENV)/ready: requirements.txt
-	$(PYTHON) -m venv $(VENV)
+$(VENV)/ready: requirements.txt $(BROKEN)
+	@$(PYTHON) -c "$(OLD)"
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
+
+.PHONY: anew
+anew:
 
 clean:
 	rm -rf $(VENV) helpers/interface/_build report.html report.xml check_vm.xml failures pagemap_scan pagemap_scan.c

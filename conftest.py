@@ -5,6 +5,7 @@ import pytest
 from helpers.stubs import PAGES
 
 pytest_plugins = [
+    "helpers.plugins.refusals",
     "helpers.plugins.machine",
     "helpers.plugins.verdict",
     "helpers.plugins.output",

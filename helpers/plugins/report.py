@@ -21,7 +21,7 @@ def pytest_html_report_title(report: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.option.css = [*config.option.css, str(STYLE)]
+    config.option.css = [*getattr(config.option, "css", []), str(STYLE)]
 
 
 @pytest.hookimpl(tryfirst=True)
