@@ -132,7 +132,7 @@ ROWS = [
     # --- Limits
     Row("few-files", (*STAND_IN, *GOOD), "Too many open files", before="ulimit -n 8"),
     Row("small-files", (*RUN, *GOOD), "no room for a scratch disk in .*: File too large", before="ulimit -f 2048"),
-    Row("small-reports", (*STAND_IN, *GOOD), "the suite itself failed: OSError.*File too large", before="ulimit -f 16"),
+    Row("small-reports", (*STAND_IN, *GOOD), "couldn't be made in {results}: .*File too large", before="ulimit -f 16"),
     Row("small-reports-bad", (*STAND_IN, *BAD), TOLD, DOES_NOT, before="ulimit -f 16"),
     Row("little-memory", (*RUN, *GOOD), "", before="ulimit -v 60000"),
     # --- What is no kernel, and no command

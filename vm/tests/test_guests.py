@@ -117,7 +117,7 @@ def test_a_run_that_is_killed_leaves_nothing(kernel: Path, tmp_path: Path) -> No
 
 
 def test_a_guest_whose_qemu_is_killed_is_not_its_kernels_fault(kernel: Path, tmp_path: Path) -> None:
-    with run_of(tmp_path, kernel, *PATIENT, pytest=["-n", "0", f"{GUEST}/waits.py"]) as run:
+    with run_of(tmp_path, kernel, *PATIENT, pytest=["-n", "1", f"{GUEST}/waits.py"]) as run:
         run.wait_for("first test after")
         [qemu] = [process for process in Path("/proc").glob("[0-9]*") if is_qemu_of(process, run)]
         os.kill(int(qemu.name), signal.SIGKILL)
