@@ -207,6 +207,20 @@ def _has_writer(sizes: Sizes, writer: Writer) -> bool:
         kernel.close()
 
 
+def _cannot_pin(sizes: Sizes) -> int | None:
+    """The errno with which io_uring is refused, None where it is to be had."""
+    kernel = Kernel(sizes)
+    try:
+        kernel.map(Map(_ONE))
+        ring = lib.native_pin(kernel.address(0), sizes.page)
+        if ring < 0:
+            return int(-ring)
+        lib.native_unpin(ring)
+        return None
+    finally:
+        kernel.close()
+
+
 def find_facts(sizes: Sizes) -> Facts:
     """What the model has to know of this kernel. Raises CannotTest when there is nothing to be asked."""
     known = known_categories()
@@ -309,6 +323,11 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         )
     if "disk" in found or not _has_writer(sizes, Writer.DIRECT):
         found["direct I/O"] = "no O_DIRECT on the file system for mapped files: name another with --scratch=DIR"
+    if (refused := _cannot_pin(sizes)) is not None:
+        found["io_uring"] = (
+            f"no io_uring ({errno.errorcode.get(refused, refused)}): boot a kernel with CONFIG_IO_URING, set "
+            "kernel.io_uring_disabled=0, start the container with a seccomp profile that allows it"
+        )
     if os.geteuid() != 0:
         found["root"] = "only root may: run as root"
     elif refused := supplies.refuses_another_user():

@@ -2,16 +2,18 @@
 
 import errno
 import itertools
+import os
+from collections.abc import Callable
 
 import pytest
 
 from helpers.interface import procfs
-from helpers.interface.native import ffi, lib
+from helpers.interface.native import checked, ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import ROOM, At, Backing, Region, Span, Tracking
+from helpers.operations import ROOM, At, Backing, Region, Scan, Span, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -315,6 +317,37 @@ def test_no_write_is_lost_while_threads_write(lab: Lab, kind: Kind, room: str) -
     assert found.scans_that_found >= ROUNDS and found.writes >= ROUNDS  # type: ignore[attr-defined]
     assert found.lost_pages == 0, f"a write to page {found.first_lost_page} was lost"  # type: ignore[attr-defined]
     assert found.reported_untouched == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.kernel_only("writes by frames, as io_uring does to registered buffers")
+@pytest.mark.needs("io_uring")
+@pytest.mark.clause("pinned")
+@pytest.mark.parametrize("name", ["anon", "shmem", "memfd-shared", "thp", "hugetlb-private", "hugetlb-shared"])
+def test_a_write_through_a_pin_is_reported_by_no_scan(
+    lab: Lab, name: str, record_property: Callable[[str, object], None]
+) -> None:
+    kernel = lab.target
+    assert isinstance(kernel, Kernel)
+    span = lab.prepare(BY_NAME[name])
+    place, length = kernel.address(span.start + 1), lab.host.sizes.page
+    ring = checked(lib.native_pin(place, length), "io_uring")
+    file = os.memfd_create("pagemap-scan", os.MFD_CLOEXEC)
+    try:
+        os.pwrite(file, b"x" * length, 0)
+        lab.scan(span, WP, mask=WRITTEN)
+        assert lib.native_read_pinned(ring, file, place, length) == length
+        assert ffi.buffer(ffi.cast("char *", place), length)[:] == b"x" * length
+    finally:
+        os.close(file)
+        lib.native_unpin(ring)
+    found = kernel.scan(Scan(span, mask=WRITTEN, returned=WRITTEN)).regions
+    record_property("reported", bool(found))
+    # A kernel that reports it would be right: of what is written, more may be reported of a huge page alone.
+    assert all(region.start <= span.start + 1 < region.end for region in found)
+    if not found:
+        lab.scan(span, mask=WRITTEN)
+        lab.write(span.start + 1)
+        assert lab.scan(span, mask=WRITTEN).regions[0].start <= span.start + 1
 
 
 @pytest.mark.clause("protect-reported")

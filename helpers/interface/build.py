@@ -23,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE / "_build"
 LIBRARY = BUILD / "native.so"
 BINDING = BUILD / "_native.py"
-SOURCES = (HERE / "native.c", HERE / "native.h", HERE / "uapi.py", HERE / "build.py")
+C_FILES = (HERE / "native.c", HERE / "pin.c")
+SOURCES = (*C_FILES, HERE / "native.h", HERE / "uapi.py", HERE / "build.py")
 CFLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-pthread")
 
 
@@ -87,7 +88,7 @@ def declarations() -> str:
 def _compile() -> None:
     compiler = shlex.split(os.environ.get("CC", "cc"))
     unfinished = BUILD / f"native.{os.getpid()}.so"
-    command = [*compiler, *CFLAGS, f"-I{BUILD}", f"-I{HERE}", "-o", str(unfinished), str(HERE / "native.c")]
+    command = [*compiler, *CFLAGS, f"-I{BUILD}", f"-I{HERE}", "-o", str(unfinished), *map(str, C_FILES)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except FileNotFoundError as missing:

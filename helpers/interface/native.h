@@ -34,6 +34,11 @@ void native_read(uint64_t address, size_t count, size_t page_size);
 long native_fork_idle(void);
 long native_die_with_parent(void);
 
+/* Memory that is pinned by a ring of io_uring, of which there is one at a time, and a read(2) into it (pin.c). */
+long native_pin(uint64_t address, size_t length);
+long native_read_pinned(int ring, int file, uint64_t address, size_t length);
+void native_unpin(int ring);
+
 /*
  * Mask combinations. Combination n has category_inverted in the lowest `bits` bits of n, category_mask in the
  * next, category_anyof_mask in the highest.
