@@ -32,6 +32,9 @@ from helpers.operations import (
 
 THP = Path("/sys/kernel/mm/transparent_hugepage")
 KSM = Path("/sys/kernel/mm/ksm")
+#: Documentation/fault-injection/fault-injection.rst: which call of a thread is to fail, and what may.
+FAIL_NTH = Path("/proc/self/fail-nth")
+FAILSLAB = Path("/sys/kernel/debug/failslab")
 #: Where a PMD entry maps less: what a PUD entry maps on most machines.
 GIGANTIC = 1 << 30
 _ONE = Span(0, 1)
@@ -328,6 +331,10 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
             f"no io_uring ({errno.errorcode.get(refused, refused)}): boot a kernel with CONFIG_IO_URING, set "
             "kernel.io_uring_disabled=0, start the container with a seccomp profile that allows it"
         )
+    if not FAIL_NTH.exists():
+        found["fault injection"] = "the kernel is built without CONFIG_FAULT_INJECTION and CONFIG_FAILSLAB: boot one"
+    elif not os.access(FAILSLAB / "ignore-gfp-wait", os.W_OK):
+        found["fault injection"] = f"what may fail is set in {FAILSLAB}: run as root where debugfs is mounted"
     if os.geteuid() != 0:
         found["root"] = "only root may: run as root"
     elif refused := supplies.refuses_another_user():

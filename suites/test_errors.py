@@ -1,17 +1,23 @@
 """Bad input: the exact errno, and for errors of the argument nothing done."""
 
 import errno
+import itertools
 import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from helpers.host import FAILSLAB
 from helpers.interface import procfs
 from helpers.interface.native import MACHINE, ffi, lib
 from helpers.interface.uapi import PM_SCAN_ARG_FIELDS, Category, ScanFlag
-from helpers.kernel import Kernel
+from helpers.kernel import Kernel, scan_buffers
 from helpers.lab import Lab
-from helpers.operations import At, Prot, Scan
+from helpers.operations import ROOM, At, Map, Prot, Register, Scan, Span, Unmap, Write
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -206,6 +212,85 @@ def test_a_tag_is_removed_or_refused(lab: Lab, tag: int) -> None:
     plain = lab.scan(span)
     tagged = Scan(span, returned=lab.all, raw=(("start", At(0, tag)), ("end", At(4, tag))))
     assert lab.target.scan(tagged) in (plain, (-errno.EFAULT, (), None))
+
+
+@contextmanager
+def allocations_that_may_fail() -> Iterator[None]:
+    """Such that may wait, and single pages, too, where a thread asks for it; the kernel's log isn't told."""
+    wanted = {
+        "failslab": {"ignore-gfp-wait": "N", "verbose": "0"},
+        "fail_page_alloc": {"ignore-gfp-wait": "N", "min-order": "0", "verbose": "0"},
+    }
+    knobs = {FAILSLAB.parent / name / knob: value for name, told in wanted.items() for knob, value in told.items()}
+    before = {knob: knob.read_text() for knob in knobs if knob.exists()}
+    try:
+        for knob in before:
+            knob.write_text(knobs[knob])
+        yield
+    finally:
+        for knob, value in before.items():
+            knob.write_text(value)
+
+
+@pytest.mark.kernel_only("has the kernel fail")
+@pytest.mark.needs("fault injection")
+@pytest.mark.clause("no-memory")
+def test_a_scan_without_memory_is_enomem_and_loses_nothing(lab: Lab) -> None:
+    kernel = lab.target
+    assert isinstance(kernel, Kernel)
+    span, buffers, results = Span(0, 4 * lab.huge), scan_buffers(), set()
+    ask = Scan(span, mask=WRITTEN, returned=WRITTEN)
+    arg = ffi.new("struct pm_scan_arg *", {"size": 8 * len(PM_SCAN_ARG_FIELDS), "flags": WP, "vec_len": ROOM})
+    arg.start, arg.end, arg.vec = kernel.address(span.start), kernel.address(span.end), buffers.address
+    arg.category_mask = arg.return_mask = WRITTEN
+    failed = ffi.new("int *", 1)
+    with allocations_that_may_fail():
+        for nth in itertools.count(1):
+            # To protect what isn't there takes page tables: the memory is new each time.
+            kernel.map(Map(span))
+            kernel.register(Register(span))
+            kernel.write(Write(Span(0, 4)))
+            result = lib.native_failing_ioctl(kernel.pagemaps["self"], MACHINE["PAGEMAP_SCAN"], arg, nth, failed)
+            reported = buffers.take(kernel.base, kernel.sizes.page)
+            told = [
+                page
+                for found in (reported, kernel.scan(ask).regions)
+                for region in found
+                for page in range(*region[:2])
+            ]
+            assert {*told} == {*span.pages()}, f"protected and unreported, when allocation {nth} has failed"
+            kernel.unmap(Unmap(span))
+            results.add(int(result))
+            if not failed[0]:
+                break
+    assert results == {-errno.ENOMEM, 1}
+
+
+@pytest.mark.kernel_only("kills a process that scans")
+@pytest.mark.clause("interrupted")
+@pytest.mark.parametrize("flags", [ScanFlag(0), WP], ids=["get", "wp"])
+def test_a_process_that_is_killed_in_long_scans_ends(lab: Lab, flags: ScanFlag) -> None:
+    kernel = lab.target
+    assert isinstance(kernel, Kernel)
+    # So many regions take the kernel several walks, before each of which it looks whether the process is to end.
+    span = lab.map((0, 1 << 13))
+    lab.register(span)
+    lab.protect(span)
+    for page in range(0, span.end, 2):
+        kernel.write(Write(Span(page, page + 1)))
+    request = Scan(span, flags, mask=WRITTEN, vec_len=span.end)
+    child = os.fork()
+    if child == 0:
+        lib.native_die_with_parent()
+        while True:
+            kernel.scan(request)
+    time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline, "the process is still there, 20 s after SIGKILL"
+        time.sleep(0.01)
+    assert kernel.scan(request).result == (0 if flags else span.end // 2)
 
 
 @pytest.mark.clause("undelivered")

@@ -39,6 +39,9 @@ long native_pin(uint64_t address, size_t length);
 long native_read_pinned(int ring, int file, uint64_t address, size_t length);
 void native_unpin(int ring);
 
+/* An ioctl in which the nth thing that may fail does, where the kernel lets one ask for that (failing.c). */
+long native_failing_ioctl(int fd, unsigned long request, void *argument, unsigned nth, int *failed);
+
 /*
  * Mask combinations. Combination n has category_inverted in the lowest `bits` bits of n, category_mask in the
  * next, category_anyof_mask in the highest.
