@@ -53,7 +53,7 @@ def identifier(name: str) -> str:
 def names_of_errata(errata: Sequence[type[Erratum]]) -> str:
     """The errata in C: a bit for each, and what there is to say of it."""
     bits = [f"{identifier(name_of(one))} = 1 << {number}" for number, one in enumerate(errata)]
-    told = [f"\t{quoted(f'{name_of(one)}: {one.says()} ({one.fixed})')}," for one in errata] or ["\tNULL,"]
+    told = [f"\t{quoted(f'{name_of(one)}: {one.says()} ({one.fixed})')}," for one in errata] or ['\t"",']
     enumerators = ["/* Errata, a bit for each. */", "enum {", wrapped(", ".join(bits) + ","), "};"] if bits else []
     return "\n".join([*enumerators, "static const char *const errata_names[] = {", *told, "};"])
 

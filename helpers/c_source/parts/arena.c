@@ -13,11 +13,11 @@ static char *at(int64_t page)
  */
 static void find_arena(void)
 {
-	size_t reach = HUGE_PAGE * (PAGE / 8), length = 3 * reach;
+	size_t reach = HUGE_PAGE * (PAGE / 8), length = 2 * reach;
 	char *place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (place == MAP_FAILED)
 		end(CANNOT_ASK, "can't be asked here: no addresses: %s", strerror(errno));
 	munmap(place, length);
-	arena = (char *)(((uintptr_t)place + reach) / reach * reach);
+	arena = (char *)(((uintptr_t)place + reach - 1) / reach * reach);
 }
