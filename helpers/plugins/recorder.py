@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from helpers import masks
-from helpers.c_source.known import identifier, known_answers
+from helpers.c_source.known import KnownAnswers, identifier, known_answers
 from helpers.c_source.record import Record
 from helpers.c_source.suite import Mosaic, Suite
 from helpers.c_source.term import Term, expression
@@ -68,7 +69,7 @@ class Recorder:
             lab.host = replace(lab.host, missing={need: "" for need, lacks in missing.items() if lacks})
             mosaics[case] = Mosaic(lab.steps, masks.build(lab, empties).runs)
         probes = self.probes(config)
-        records = [self.with_known_answers(record, list(probes), probes) for record in self.records]
+        records = self.with_known_answers(probes)
         suite = Suite(facts, mosaics)
         left_out = [f"{name}: {reason}" for name, reason in sorted(self.left_out.items())]
         path.write_text(suite.text(records, probes, left_out))
@@ -88,15 +89,32 @@ class Recorder:
             lab.close()
         return found
 
-    def with_known_answers(
-        self, record: Record, errata: Sequence[type[Erratum]], probes: Mapping[type[Erratum], Record]
-    ) -> Record:
-        """A record, with what kernels answer that have the errata; one that is about a probe, with its memory."""
-        if record.loop:
-            called = str(record.loop)
-            prepared = next((probe.prepared for one, probe in probes.items() if called == probe_of(one)), ())
-            return replace(record, prepared=prepared)
-        return replace(record, known=tuple(known_answers(record.steps, record.facts, errata)))
+    def with_known_answers(self, probes: Mapping[type[Erratum], Record]) -> list[Record]:
+        """The records, with what kernels answer that have the errata; those that are about a probe, with its memory."""
+        kinds = {probe_of(erratum): probe.prepared for erratum, probe in probes.items()}
+        told = _known_answers_of(self.records, list(probes))
+        return [
+            replace(record, known=known, prepared=kinds.get(str(record.loop), record.prepared))
+            for record, known in zip(self.records, told, strict=True)
+        ]
+
+
+#: What the processes that share the work are forked with.
+_work: tuple[Sequence[Record], Sequence[type[Erratum]]] = ((), ())
+
+
+def _known_answers_of(records: Sequence[Record], errata: Sequence[type[Erratum]]) -> list[tuple[KnownAnswers, ...]]:
+    """For each record what kernels answer that have errata: models are asked so often that all processors take part."""
+    global _work
+    _work = (records, errata)
+    with multiprocessing.get_context("fork").Pool() as pool:
+        return pool.map(_known_answers_at, range(len(records)), chunksize=8)
+
+
+def _known_answers_at(place: int) -> tuple[KnownAnswers, ...]:
+    records, errata = _work
+    record = records[place]
+    return tuple(known_answers(record.steps, record.facts, errata))
 
 
 def probe_of(erratum: type[Erratum]) -> str:

