@@ -17,6 +17,7 @@ class VecLenOverflow(Erratum):
     @staticmethod
     def probe(lab: Lab) -> None:
         span = lab.map((0, 1))
+        lab.write(span)
         lab.register(span)
         lab.scan(span, raw={"vec_len": 1 << 61})
 
