@@ -27,7 +27,6 @@ WithoutPresent = _changed("WithoutPresent", PRESENT, when=lambda page: page.cont
 WithoutSwapped = _changed("WithoutSwapped", SWAPPED, when=lambda page: page.content is Content.SWAPPED)
 WithoutMarker = _changed("WithoutMarker", SWAPPED, when=lambda page: page.content is Content.NONE)
 WithoutPfnzero = _changed("WithoutPfnzero", PFNZERO)
-WithoutPfnzeroOnHuge = _changed("WithoutPfnzeroOnHuge", PFNZERO, when=lambda page: page.huge)
 WithoutHuge = _changed("WithoutHuge", HUGE, when=lambda page: page.backing.is_hugetlb)
 WithoutGuard = _changed("WithoutGuard", GUARD)
 WithFileOnCopies = _changed("WithFileOnCopies", added=FILE, when=lambda page: page.anonymous and page.backing.has_file)
