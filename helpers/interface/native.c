@@ -92,20 +92,27 @@ static timer_t alarm_for_this_thread(clockid_t clock, long milliseconds)
 long native_madvise(uint64_t address, size_t length, int advice, long milliseconds)
 {
 	struct sigaction before, action = { .sa_handler = take_the_way_out, .sa_flags = SA_NODEFER };
+	sigset_t mask_before, alarms;
 	timer_t volatile running = NO_TIMER, waiting = NO_TIMER;
 	volatile long result = NATIVE_DOES_NOT_RETURN;
 
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGRTMIN);
+	pthread_sigmask(SIG_UNBLOCK, &alarms, &mask_before);
 	sigaction(SIGRTMIN, &action, &before);
 	if (!sigsetjmp(way_out, 1)) {
 		running = alarm_for_this_thread(CLOCK_THREAD_CPUTIME_ID, milliseconds);
 		waiting = alarm_for_this_thread(CLOCK_MONOTONIC, milliseconds + 1000 * PATIENCE);
-		result = or_errno(madvise((void *)(uintptr_t)address, length, advice));
+		/* Without an alarm nothing would end a call that doesn't return: it isn't made. */
+		result = running == NO_TIMER || waiting == NO_TIMER ? -EAGAIN :
+			 or_errno(madvise((void *)(uintptr_t)address, length, advice));
 	}
 	if (running != NO_TIMER)
 		timer_delete(running);
 	if (waiting != NO_TIMER)
 		timer_delete(waiting);
 	sigaction(SIGRTMIN, &before, NULL);
+	pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
 	return result;
 }
 

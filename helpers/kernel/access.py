@@ -39,7 +39,8 @@ class Access(Arena):
         fd = os.open(path, flags | os.O_CLOEXEC)
         try:
             for page in op.span.pages():
-                checked(lib.native_read_into(fd, self.address(page), length), str(op))
+                if (read := checked(lib.native_read_into(fd, self.address(page), length), str(op))) != length:
+                    raise SuiteError(f"{op}: {path} gave {read} bytes, not {length}")
         finally:
             os.close(fd)
 
