@@ -2,7 +2,11 @@
 
 import pytest
 
-from helpers.stubs import PAGES
+from helpers.interface.build import build_or_exit
+
+build_or_exit()  # Before what comes next is imported, which needs it.
+
+from helpers.stubs import PAGES  # noqa: E402
 
 pytest_plugins = [
     "helpers.plugins.refusals",

@@ -46,6 +46,15 @@ class CannotTest(Exception):
     """Nothing can be asked of this kernel by this process; the message says why, and the way out."""
 
 
+@contextmanager
+def _cannot_even_ask() -> Iterator[None]:
+    """What goes wrong with system calls that aren't under test is a reason for not testing."""
+    try:
+        yield
+    except (OSError, SuiteError, MemoryError) as error:
+        raise CannotTest(f"this process can't find out what there is: {type(error).__name__}: {error}") from None
+
+
 def page_size() -> int:
     """Bytes of a page."""
     return os.sysconf("SC_PAGE_SIZE")
@@ -124,8 +133,9 @@ def require_survival() -> None:
         "PAGEMAP_SCAN": lambda: scan_nothing(0),
         "userfaultfd": lambda: open_userfaultfd(FEATURES[Tracking.ASYNC]),
     }
-    reading, writing = os.pipe()
-    child = os.fork()
+    with _cannot_even_ask():
+        reading, writing = os.pipe()
+        child = os.fork()
     if child == 0:
         try:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -288,19 +298,21 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
     elif selected(THP / "enabled") in (None, "never"):
         found["thp"] = f"transparent huge pages are off: {setup} write madvise to {THP}/enabled"
         found["huge zero page"] = found["thp"]
+    elif reason := supplies.refuses_huge_pages(sizes):
+        found["thp"] = found["huge zero page"] = f"no huge pages: {reason}"
     elif (THP / "use_zero_page").read_text().strip() != "1":
         found["huge zero page"] = f"no huge zero page: {setup} write 1 to {THP}/use_zero_page"
     elif huge_zero_frame() <= 0:
         found["huge zero page"] = "what is the huge zero page is told by frame numbers: run as root"
     if free_swap() < workers * SWAP_NEEDED:
         found["swap"] = f"no swap: {setup} add {workers * SWAP_NEEDED >> 20} MiB of it"
-    elif refused := supplies.refuses_swap(sizes):
-        found["swap"] = f"no swap: {refused}"
+    elif reason := supplies.refuses_swap(sizes):
+        found["swap"] = f"no swap: {reason}"
     pages = workers * HUGETLB_PAGES_NEEDED
     if hugetlb_pages(sizes) < pages:
         found["hugetlb"] = f"fewer than {pages} free hugetlb pages: {setup} raise {hugetlb_pool(sizes)}/nr_hugepages"
-    elif refused := supplies.refuses_hugetlb(sizes, pages):
-        found["hugetlb"] = f"no hugetlb pages: {refused}"
+    elif reason := supplies.refuses_hugetlb(sizes, pages):
+        found["hugetlb"] = f"no hugetlb pages: {reason}"
     if not hugetlb_pages(Sizes(sizes.page, GIGANTIC)):
         found["hugetlb 1 GiB"] = "no hugetlb page of 1 GiB: boot with hugepagesz=1G hugepages=1"
     if not _is_running_ksm() or os.geteuid() != 0:
@@ -337,8 +349,8 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         found["fault injection"] = f"what may fail is set in {FAILSLAB}: run as root where debugfs is mounted"
     if os.geteuid() != 0:
         found["root"] = "only root may: run as root"
-    elif refused := supplies.refuses_another_user():
-        found["root"] = f"{refused}: run as root outside of a user namespace"
+    elif reason := supplies.refuses_another_user():
+        found["root"] = f"{reason}: run as root outside of a user namespace"
     if (fd := open_userfaultfd(FEATURES[Tracking.ACCESS])) < 0:
         found["rwp"] = "the kernel has no UFFD_FEATURE_RWP: it came with Linux 7.3, and needs CONFIG_USERFAULTFD_RWP"
     else:
@@ -357,15 +369,6 @@ class Host:
     sizes: Sizes
     facts: Facts
     missing: dict[str, str]
-
-
-@contextmanager
-def _cannot_even_ask() -> Iterator[None]:
-    """What goes wrong with system calls that aren't under test is a reason for not testing."""
-    try:
-        yield
-    except (OSError, SuiteError, MemoryError) as error:
-        raise CannotTest(f"this process can't find out what there is: {type(error).__name__}: {error}") from None
 
 
 def require_kernel() -> None:

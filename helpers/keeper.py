@@ -21,10 +21,16 @@ class Keeper:
     """The process as its parent sees it: what it does first, and what it does in the end."""
 
     def __init__(self, first: Work, last: Work, keeps: Iterable[int]) -> None:
-        """Starts it. What ``first`` and ``last`` return is passed on as JSON; it keeps those descriptors open."""
+        """Starts it. What ``first`` and ``last`` return is passed on as JSON; it keeps those descriptors open.
+
+        Raises ChildProcessError when no process can be had.
+        """
         answers, answering = os.pipe()
         hearing, self._wish = os.pipe()
-        self.process = os.fork()
+        try:
+            self.process = os.fork()
+        except OSError as error:
+            raise ChildProcessError(f"no process that changes the machine for this run: {error.strerror}") from None
         if self.process == 0:
             try:
                 detach({answering, hearing, *keeps})

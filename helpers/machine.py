@@ -197,6 +197,8 @@ class Machine:
 
     def new_zram(self) -> Path:
         """A compressed block device in memory. Raises OSError when the kernel has none to give."""
+        if not os.access(ZRAM / "hot_remove", os.W_OK):  # A device is made by reading, and removed by writing.
+            raise MachineError(f"no zram: {ZRAM}/hot_remove can't be written")
         place = self.journal.note("remove zram", zram_devices())
         try:
             number = int((ZRAM / "hot_add").read_text())

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from helpers.interface.native import MACHINE, SuiteError, lib
 from helpers.kernel import Kernel, Sizes
-from helpers.operations import Advice, Advise, Map, Span, Write
+from helpers.operations import Advice, Advise, Map, ReadUsage, Span, Write, len_of
 
 #: Bytes that a file of the tests may take, those of all workers together.
 ROOM = 4 << 20
 #: Seconds in which pages have to have gone to swap; they usually go at once.
 PATIENCE = 3.0
+#: How often a huge page is asked for.
+TRIES = 3
 _PAGES = Span(0, 8)
 
 
@@ -42,6 +44,24 @@ def refuses_hugetlb(sizes: Sizes, pages: int) -> str:
             f"there are {pages} hugetlb pages, and they aren't given out: a control group has a limit (hugetlb.*.max)"
         )
     return "" if refused == 0 else f"hugetlb pages can't be had ({errno.errorcode.get(-refused, refused)})"
+
+
+def refuses_huge_pages(sizes: Sizes) -> str:
+    """Why memory that asks for transparent huge pages doesn't get any; nothing when it does."""
+    span = Span(0, sizes.pages_per_huge_page)
+    for _ in range(TRIES):
+        kernel = Kernel(sizes)
+        try:
+            kernel.map(Map(span))
+            kernel.madvise(Advise(span, Advice.HUGEPAGE))
+            kernel.write(Write(span))
+            if kernel.read_usage(ReadUsage(span)).huge == len_of(span):
+                return ""
+        except (OSError, SuiteError) as error:
+            return f"memory can't ask for them: {error}"
+        finally:
+            kernel.close()
+    return "memory that asks for them gets none: this process may not have any (PR_SET_THP_DISABLE), or memory is short"
 
 
 def refuses_swap(sizes: Sizes) -> str:

@@ -28,6 +28,10 @@ SOURCES = (*C_FILES, HERE / "native.h", HERE / "uapi.py", HERE / "build.py")
 CFLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-pthread")
 
 
+#: Exit status of a run that could ask nothing.
+NOT_TESTED = 5
+
+
 class BuildError(RuntimeError):
     """The native part can't be built on this machine; the message says what is missing."""
 
@@ -132,8 +136,18 @@ def ensure_built() -> None:
             build()
 
 
-if __name__ == "__main__":
+def build_or_exit() -> None:
+    """As ensure_built; ends the program in a sentence, as a run that could ask nothing, when it can't be done."""
     try:
         ensure_built()
     except BuildError as error:
-        sys.exit(str(error))
+        print(f"pagemap-scan: not tested: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"pagemap-scan: not tested: {BUILD} can't be written: {error.strerror}", file=sys.stderr)
+    else:
+        return
+    sys.exit(NOT_TESTED)
+
+
+if __name__ == "__main__":
+    build_or_exit()

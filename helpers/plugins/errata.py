@@ -11,12 +11,13 @@ import pytest
 
 from helpers.deviations import Erratum, name_of
 from helpers.host import Host
+from helpers.interface.native import SuiteError
 from helpers.kernel import Kernel
 from helpers.operations import Target
 from helpers.plugins.clauses import clauses_of
 from helpers.plugins.machine import SUITES, host_for, stub_named
 from helpers.plugins.stash import CATALOGUE, HOST, LAB, PRESENT
-from helpers.plugins.verdict import ERRATUM
+from helpers.plugins.verdict import ERRATUM, NOT_TOLD
 from helpers.probing import present
 
 
@@ -49,8 +50,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if hasattr(config, "workerinput"):
         names = config.workerinput["errata"]
         config.stash[PRESENT] = [one for one in config.stash.get(CATALOGUE, ()) if name_of(one) in names]
-    else:
+        return
+    try:
         config.stash[PRESENT] = find_present(config)
+    except (OSError, SuiteError, MemoryError) as error:
+        why = f"{type(error).__name__}: {error}"
+        pytest.exit(f"pagemap-scan: the kernel can't be asked for its known defects: {why}", returncode=NOT_TOLD)
 
 
 @pytest.hookimpl(optionalhook=True)

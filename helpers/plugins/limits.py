@@ -51,6 +51,7 @@ class Watch:
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.keep, name=f"limit of {nodeid}", daemon=True)
         self.before = signal.signal(signal.SIGALRM, self.interrupt)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])  # Whoever started this may have blocked it.
         self.thread.start()
 
     def cancel(self) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from helpers.deviations import name_of
 from helpers.host import CannotTest, Host, find_host, find_sizes, require_kernel, require_survival
+from helpers.interface.build import NOT_TESTED as NOT_TESTED
 from helpers.interface.native import lib
 from helpers.journal import MachineError
 from helpers.kernel import Sizes
@@ -25,8 +26,6 @@ from helpers.stubs import NoSuchStub, facts_of, missing_in, stub_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SUITES = CHECKOUT / "suites"
-#: Exit status of a run that could ask nothing.
-NOT_TESTED = 5
 
 
 def asks_the_kernel(config: pytest.Config) -> bool:
@@ -74,6 +73,7 @@ def say(sentence: str) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.stash.setdefault(TROUBLES, [])
+    signals.hear_of_children()
     if hasattr(config, "workerinput"):
         if packed := config.workerinput["host"]:
             lib.native_die_with_parent()

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO, cast
 
 import pytest
 
 from helpers.plugins.machine import say
 from helpers.plugins.stash import TROUBLES, VOICE
+from helpers.plugins.verdict import SUBJECT, TALLY
 
 #: The options that name the files of reports.
 REPORTS = ("htmlpath", "xmlpath", "report_log")
@@ -113,6 +115,19 @@ class Output:
         return result
 
 
+def give_up(
+    config: pytest.Config, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """The last resort: what pytest doesn't handle would have the run end as if the kernel didn't conform."""
+    tally = config.stash.get(TALLY, None)
+    if tally is None:
+        sys.__excepthook__(kind, error, trace)
+        return
+    tally.trouble(f"the suite itself failed: {kind.__name__}: {error}")
+    tally.tell(config.stash[SUBJECT].kernel, config.stash[VOICE])
+    os._exit(tally.status)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
@@ -121,6 +136,7 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     sys.stdout = cast(TextIO, Voice(sys.stdout))
     config.stash[VOICE] = sys.stdout
+    sys.excepthook = functools.partial(give_up, config)
     output = Output(config)
     output.give_up_reports()
     config.pluginmanager.register(output, "output")

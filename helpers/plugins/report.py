@@ -21,6 +21,7 @@ def pytest_html_report_title(report: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    config.option.self_contained_html = True  # A file beside it would be one more that can't be written.
     config.option.css = [*getattr(config.option, "css", []), str(STYLE)]
 
 

@@ -47,8 +47,11 @@ def written(item: pytest.Item, directory: Path, report: pytest.TestReport) -> Pa
     """The same; what keeps it from being written goes into the report, which stays as it is otherwise."""
     try:
         return write_reproducer(item, directory)
-    except Exception:
-        why = in_words(pytest.ExceptionInfo.from_current())
+    except Exception as error:
+        told = (
+            isinstance(error, OSError) and error.strerror
+        )  # Without the file's name: it is one trouble for all tests.
+        why = told or in_words(pytest.ExceptionInfo.from_current())
         report.sections.append(("C program", f"It couldn't be written: {why}"))
         report.user_properties.append((TROUBLE, f"C programs couldn't be written to {directory}: {why}"))
         return None

@@ -31,3 +31,9 @@ def turn_back() -> None:
 def leave_to_parent() -> None:
     """Ctrl-C reaches every process of a run, and its first one tells the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def hear_of_children() -> None:
+    """Where whoever started this ignores SIGCHLD, nobody is told what became of a process."""
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)

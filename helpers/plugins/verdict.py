@@ -161,7 +161,11 @@ class Verdict:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.tally.count(report)
 
-    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: Any, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if excinfo.errisinstance((OSError, MemoryError)) and not self.config.option.fulltrace:
+            # Where the machine is short of something, it doesn't help to know which line wanted it.
+            excrepr.reprtraceback.reprentries = []
         self.tally.trouble(f"the suite itself failed: {excinfo.exconly(tryshort=True).splitlines()[0]}")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:

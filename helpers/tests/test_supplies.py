@@ -1,5 +1,6 @@
 """What the machine says that it has is taken, before a test relies on it."""
 
+import ctypes
 import errno
 import os
 import resource
@@ -61,3 +62,14 @@ def test_an_ordinary_user_cannot_become_another(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "setgroups", refuse)
     assert supplies.refuses_another_user() == "root can't become another user here (EPERM)"
+
+
+def test_a_process_that_may_not_have_huge_pages_is_told_that_it_gets_none() -> None:
+    """PR_SET_THP_DISABLE, which a process has from whoever started it."""
+    libc = ctypes.CDLL(None)
+    before = libc.prctl(42, 0, 0, 0, 0)
+    assert libc.prctl(41, 1, 0, 0, 0) == 0
+    try:
+        assert supplies.refuses_huge_pages(SIZES)
+    finally:
+        libc.prctl(41, before, 0, 0, 0)
