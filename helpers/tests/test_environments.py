@@ -107,7 +107,7 @@ OVER_BUILD = f"mount -t tmpfs none {NATIVE_BUILD}"
 ROWS = [
     # Limits of the process.
     Row("few-descriptors", NOT_TOLD, "OSError: [Errno 24] Too many open files", before=limit(nofile=18)),
-    Row("small-files", NOT_TOLD, "File too large", (*KEEPS, "--html=/tmp/pagemap-scan.html"), before=limit(fsize=4096)),
+    Row("small-files", NOT_TOLD, "File too large", (*KEEPS, "--html=$TMPDIR/../report.html"), before=limit(fsize=4096)),
     Row("no-queued-signals", NOT_TESTED, "EAGAIN: Resource temporarily unavailable", before=limit(sigpending=0)),
     Row("little-memory", CONFORMS, SAME, before=limit(**{"as": 600 << 20})),
     Row("nothing-locked", CONFORMS, SAME, before=limit(memlock=0)),

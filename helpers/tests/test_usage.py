@@ -24,7 +24,7 @@ def run(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]
         ("--ff", "--failed-first: what failed in the last run isn't kept"),
         ("--cache-show", "--cache-show: what failed in the last run isn't kept"),
         ("--sw", "--stepwise: what failed in the last run isn't kept"),
-        ("--stub=no-such", "there is no stub no-such; there are faithful, "),
+        ("--stub=no-such", "there is no stub 'no-such'; there are faithful, "),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(option: str, says: str) -> None:

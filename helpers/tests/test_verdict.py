@@ -82,7 +82,13 @@ def test_an_ordinary_user_asks_what_an_ordinary_user_may(alone: None) -> None:
     capability = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     identity = ["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all,+dac_read_search"]
     done = subprocess.run(
-        ["setpriv", *identity, *capability, *RUN, "suites", "-k", "not mask_combination"],
+        [
+            "setpriv",
+            *identity,
+            *capability,
+            *RUN,
+            *(f"suites/test_{topic}.py" for topic in ("errors", "witness", "categories")),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
