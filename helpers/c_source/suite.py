@@ -65,7 +65,7 @@ class Suite:
         omitted = "\n".join(
             textwrap.fill(line, 110, initial_indent=" *   ", subsequent_indent=" *     ") for line in left_out
         )
-        everything = [*records, *probes.values()]
+        everything = [*(record for record in records if not record.loop), *probes.values()]
         tests = "\n\n".join(
             [
                 self.mosaic(),
