@@ -13,9 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 import pytest
@@ -37,6 +37,18 @@ _WATCH = pytest.StashKey["Watch"]()
 
 class TookTooLong(Exception):
     """A test's time is over."""
+
+
+def with_lines(trace: TracebackType | None) -> TracebackType | None:
+    """The same traceback, each part of which has a line.
+
+    An exception that comes from outside may come where Python counts no line, and pytest can't show such a place.
+    """
+    if trace is None:
+        return None
+    line: int | None = trace.tb_lineno
+    first = trace.tb_frame.f_code.co_firstlineno
+    return TracebackType(with_lines(trace.tb_next), trace.tb_frame, trace.tb_lasti, first if line is None else line)
 
 
 class Watch:
@@ -179,10 +191,12 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool | None:
 
 
 def _limited(item: pytest.Item) -> Any:
-    if watch := item.stash.get(_WATCH, None):
-        with watch.in_test():
+    watch = item.stash.get(_WATCH, None)
+    try:
+        with watch.in_test() if watch else nullcontext():
             return (yield)
-    return (yield)
+    except TookTooLong as error:
+        raise error.with_traceback(with_lines(error.__traceback__)) from error.__cause__
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

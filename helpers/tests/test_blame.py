@@ -6,12 +6,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import FunctionType
 from xml.etree import ElementTree
 
 import pytest
 
 from helpers.plugins.crashes import why_it_died
-from helpers.plugins.limits import Call
+from helpers.plugins.limits import Call, TookTooLong, with_lines
 from helpers.plugins.verdict import NOT_TOLD, REASONS, UNTOLD, Tally
 
 ROOT = Path(__file__).parents[2]
@@ -195,3 +196,17 @@ def test_why_a_worker_died_is_said_whatever_it_was(status: int | None, says: str
 def test_a_thread_that_is_not_in_the_kernel_returns_from_it() -> None:
     call = Call(threading.get_native_id())
     assert not call.has_signal_pending() and not call.does_not_return() and call.processor_time() > 0
+
+
+def test_a_place_without_a_line_is_given_one() -> None:
+    def raises() -> None:
+        raise TookTooLong("in time")
+
+    nowhere = FunctionType(raises.__code__.replace(co_linetable=b"\xff" * 100), {"TookTooLong": TookTooLong})
+    with pytest.raises(TookTooLong) as raised:
+        nowhere()
+    trace = raised.value.__traceback__
+    assert trace and trace.tb_next and trace.tb_next.tb_lineno is None
+    mended = with_lines(trace)
+    assert mended and mended.tb_lineno == trace.tb_lineno
+    assert mended.tb_next and mended.tb_next.tb_lineno == raises.__code__.co_firstlineno
