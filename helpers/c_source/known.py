@@ -60,7 +60,7 @@ def names_of_errata(errata: Sequence[type[Erratum]]) -> str:
 
 def quoted(text: str) -> str:
     """A string in C, in lines of 120 columns."""
-    lines = textwrap.wrap(text, 108, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(text, 104, break_long_words=False, break_on_hyphens=False)
     escaped = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
     ends = [" "] * (len(lines) - 1) + [""]
     return "\n\t".join(f'"{line}{end}"' for line, end in zip(escaped, ends, strict=True))

@@ -26,7 +26,7 @@ static const struct known *known_answer(uint32_t errata, const struct known *kno
 	return known && known->errata ? known : NULL;
 }
 
-/* Whether an answer is due, given whether it is that of the kernel as it is known, and of one that has what is probed. */
+/* Whether an answer is due: whether it is that of the kernel as it is known, and of one that has what is probed. */
 static int judge(const struct known *now, int is_known, int is_probed)
 {
 	if (probed) {

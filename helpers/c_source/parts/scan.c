@@ -154,7 +154,8 @@ static void scan(struct scan scan)
 		place = NULL;
 	else if (scan.place != ON_THE_STACK)
 		place = store(scan.place, &arg);
-	found.result = ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN, place);
+	found.result =
+		ioctl(scan.of_child ? child_pagemap : pagemap, scan.request ? scan.request : PAGEMAP_SCAN, place);
 	found.result = found.result < 0 ? -errno : found.result;
 	while (touched <= MOST_REGIONS && vec[touched].start != UNTOUCHED)
 		touched++;

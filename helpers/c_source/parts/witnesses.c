@@ -20,7 +20,7 @@ static void show_entry(const char *title, int64_t page, uint64_t entry)
 	say("\n");
 }
 
-/* Whether read(2) of pagemap says what it should, reduced to some of its bits; shows the first page where it doesn't. */
+/* Whether read(2) of pagemap says what it should, reduced to some of its bits; shows the first page that differs. */
 static int entries_are(int64_t start, int64_t stop, uint64_t bits, const struct run *runs, int shows_difference)
 {
 	uint64_t *found = entries(start, stop), soft_dirty = all_soft_dirty ? PM_SOFT_DIRTY : 0;
