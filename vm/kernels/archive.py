@@ -254,4 +254,5 @@ def archive_of(text: str) -> tuple[Archive, str]:
     """The archive and the pattern of a package that ``[SUITE/]PACKAGE`` names."""
     suite, _, pattern = text.rpartition("/")
     suite = suite or machine_suite()
-    return Archive(suite, machine_sources(suite), cache.directory()), pattern
+    place = cache.directory()  # Whether it can be had is found out before the archive is looked for.
+    return Archive(suite, machine_sources(suite), place), pattern

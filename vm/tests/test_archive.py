@@ -11,6 +11,7 @@ import pytest
 
 from vm import CannotRun
 from vm.kernels.archive import Archive, archive_of
+from vm.tests.needs import depmod
 from vm.tests.repository import Repository, served
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="deb: needs Debian's apt")
@@ -41,6 +42,7 @@ def unpacked(place: Archive) -> list[str]:
     return sorted(os.listdir(place.kernels)) if place.kernels.exists() else []
 
 
+@depmod
 def test_the_newest_kernel_is_fetched_and_found_again_without_the_archive(place: Archive, tmp_path: Path) -> None:
     kernel = place.fetch("linux-image-6.99.*-test")
     assert (kernel.release, kernel.origin) == ("6.99.2-test", f"deb:suite/{NAME} 6.99.2-1~test1")
@@ -73,6 +75,7 @@ def test_an_archive_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
     assert unpacked(place) == []
 
 
+@depmod
 @pytest.mark.parametrize(
     ("how", "said"),
     [

@@ -13,6 +13,7 @@ from vm.command import main
 from vm.processes import carried_out, search_path
 from vm.results.verdict import NOT_ASKED
 from vm.tests.images import write_image
+from vm.tests.needs import to_boot
 
 PROGRAMS = {
     f"qemu-system-{os.uname().machine}": "qemu-system-x86",
@@ -46,6 +47,7 @@ def test_a_program_that_is_missing_is_said_before_anything_is_done(
     assert said(capsys) == f"pagemap-scan: not tested: {missing} is missing: install {PROGRAMS[missing]}"
 
 
+@to_boot
 @pytest.mark.parametrize("place", ["below-a-file", "of-the-kernel"])
 def test_results_that_cannot_be_written_are_said_before_the_boot(
     place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -57,6 +59,7 @@ def test_results_that_cannot_be_written_are_said_before_the_boot(
     assert said(capsys).startswith(f"pagemap-scan: not tested: the results directory {directory} can't be written: ")
 
 
+@to_boot
 @pytest.mark.parametrize("memory", ["many", "", "4X"])
 def test_a_matrix_in_memory_of_no_size_is_said(memory: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["matrix", f"--memory={memory}", f"--results={tmp_path}"]) == NOT_ASKED
@@ -68,6 +71,7 @@ def test_a_program_that_is_not_done_in_time_is_said() -> None:
         carried_out(["sleep", "60"], limit=0.1)
 
 
+@to_boot
 def test_a_file_that_is_no_kernel_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = tmp_path / "vmlinuz"
     image.write_text("no kernel\n")
@@ -76,6 +80,7 @@ def test_a_file_that_is_no_kernel_is_said(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "results").exists()
 
 
+@to_boot
 @pytest.mark.parametrize("name", ["with spaces", "with&more", "with spaces & more", "$HOME"])
 def test_a_path_that_virtme_ng_would_take_apart_is_said(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
