@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from helpers.c_source.lines import wrapped
@@ -27,10 +28,13 @@ class Known:
 KnownAnswers = tuple[Known, ...]
 
 
-def known_answers(steps: Sequence[Step], facts: Facts, errata: Sequence[type[Erratum]]) -> list[KnownAnswers]:
-    """For each step of a program, what kernels answer that have some of the errata."""
+def known_answers(
+    steps: Sequence[Step], facts: Facts, errata: Sequence[type[Erratum]], likely: Collection[type[Erratum]] = ()
+) -> list[KnownAnswers]:
+    """For each step of a program, what kernels answer that have some of the errata. ``likely``: those that may matter,
+    which are found sooner."""
     program = _Program(steps, facts)
-    matter = program.those_that_matter(errata)
+    matter = program.those_that_matter(errata, likely)
     found = []
     sets = [chosen for size in range(1, len(matter) + 1) for chosen in itertools.combinations(matter, size)]
     by_set = {chosen: program.answers_with(chosen) for chosen in sets}
@@ -76,30 +80,37 @@ class _Program:
             told(step.operation, step.expected) if step.is_precondition else step.expected for step in steps
         ]
 
-    def answers_with(self, errata: Sequence[type[Erratum]]) -> list[Any]:
+        self.answers_with = cache(self._answers_with)
+
+    def _answers_with(self, errata: tuple[type[Erratum], ...]) -> list[Any]:
         return list(answers(together(errata)(self.facts), self.steps))
 
-    def those_that_matter(self, errata: Sequence[type[Erratum]]) -> list[type[Erratum]]:
+    def those_that_matter(
+        self, errata: Sequence[type[Erratum]], likely: Collection[type[Erratum]]
+    ) -> list[type[Erratum]]:
         """Those that change an answer of a kernel that keeps the contract, or of one that has all the others."""
-        with_all = self.answers_with(errata)
+        with_all = self.answers_with(tuple(errata))
         if with_all == self.expected:
             return []
-        alone = set(_by_halves(errata, lambda some: self.answers_with(some) != self.expected))
 
-        def is_missed(some: Sequence[type[Erratum]]) -> bool:
-            return self.answers_with([one for one in errata if one not in some]) != with_all
+        def matter(some: tuple[type[Erratum], ...]) -> bool:
+            return self.answers_with(some) != self.expected
 
-        beside = set(_by_halves(errata, is_missed))
-        return [one for one in errata if one in alone | beside]
+        def are_missed(some: tuple[type[Erratum], ...]) -> bool:
+            return self.answers_with(tuple(one for one in errata if one not in some)) != with_all
+
+        parts = [tuple(one for one in errata if (one in likely) == are_likely) for are_likely in (True, False)]
+        found = {one for part in parts for way in (matter, are_missed) for one in _by_halves(part, way)}
+        return [one for one in errata if one in found]
 
 
 def _by_halves(
-    errata: Sequence[type[Erratum]], matter: Callable[[Sequence[type[Erratum]]], bool]
-) -> list[type[Erratum]]:
+    errata: tuple[type[Erratum], ...], matter: Callable[[tuple[type[Erratum], ...]], bool]
+) -> tuple[type[Erratum], ...]:
     """Those of which one alone matters, where most don't."""
     if not errata or not matter(errata):
-        return []
+        return ()
     if len(errata) == 1:
-        return list(errata)
+        return errata
     half = len(errata) // 2
     return _by_halves(errata[:half], matter) + _by_halves(errata[half:], matter)

@@ -245,7 +245,8 @@ class Printer(Target):
         """The initializers for what a scan asks."""
         missing = self.facts.known & ~op.returned
         returned = categories(op.returned)
-        if missing.bit_count() < 3:  # Kernels know more categories or fewer: what is meant is all but these.
+        # Kernels know more categories or fewer: whoever asks for most of them means all but these.
+        if missing.bit_count() < op.returned.bit_count():
             returned = f"ALL_BUT({categories(missing)})" if missing else "EVERY_CATEGORY"
         room = {None: "NO_VEC", ROOM: "ROOM", 0: "NO_ROOM"}.get(op.vec_len, str(op.vec_len))
         return [

@@ -23,7 +23,8 @@ class Record:
 
     ``known``: for each step, what kernels with errata answer. ``loop`` is a call in C for a test that is told
     elsewhere, or is a loop over more cases than could be told one by one. ``facts`` are those of the kernel that the
-    expectations are about.
+    expectations are about; ``needs_old_written``: they don't hold on kernels that say WRITTEN of registered memory
+    only.
     """
 
     function: str
@@ -33,6 +34,7 @@ class Record:
     known: tuple[KnownAnswers, ...] = ()
     loop: Term | None = None
     facts: Facts = Facts()
+    needs_old_written: bool = False
 
     @property
     def kind(self) -> Kind | None:
@@ -44,15 +46,6 @@ class Record:
         """The parameters, with an asterisk for the kind."""
         told = self.parameters.removeprefix("[").removesuffix("]")
         return told.replace(self.kind.name, "*", 1) if self.kind else told
-
-    @property
-    def needs_old_written(self) -> bool:
-        """Whether the expectations don't hold on kernels that say WRITTEN of registered memory only."""
-        model = Model(replace(self.facts, written_needs_registration=True))
-        try:
-            return any(step.operation.run(model) != step.expected for step in self.steps if not step.is_precondition)
-        except Unspecified:
-            return False
 
     def forms(self, printer: Printer) -> tuple[tuple[Term, ...], ...]:
         """The statements, with what is the kind's own told as such, and as it is."""
@@ -92,6 +85,15 @@ def _preparation(part: Prepared, steps: Sequence[Step], printer: Printer) -> Ter
     start = expression(part.span.start, "int64_t", "start")
     told: Term = printer.call("prepare", start, printer.file(file or "file"), tracking_of(tracking))
     return told
+
+
+def needs_old_written(steps: Sequence[Step], facts: Facts) -> bool:
+    """Whether what is expected doesn't hold on kernels that say WRITTEN of registered memory only."""
+    model = Model(replace(facts, written_needs_registration=True))
+    try:
+        return any(step.operation.run(model) != step.expected for step in steps if not step.is_precondition)
+    except Unspecified:
+        return False
 
 
 class _Own:

@@ -15,7 +15,7 @@ import pytest
 
 from helpers import masks
 from helpers.c_source.known import KnownAnswers, identifier, known_answers
-from helpers.c_source.record import Record
+from helpers.c_source.record import Record, needs_old_written
 from helpers.c_source.suite import Mosaic, Suite
 from helpers.c_source.term import Term, expression
 from helpers.deviations import Erratum, name_of
@@ -92,29 +92,38 @@ class Recorder:
     def with_known_answers(self, probes: Mapping[type[Erratum], Record]) -> list[Record]:
         """The records, with what kernels answer that have the errata; those that are about a probe, with its memory."""
         kinds = {probe_of(erratum): probe.prepared for erratum, probe in probes.items()}
-        told = _known_answers_of(self.records, list(probes))
         return [
-            replace(record, known=known, prepared=kinds.get(str(record.loop), record.prepared))
-            for record, known in zip(self.records, told, strict=True)
+            replace(record, prepared=kinds.get(str(record.loop), record.prepared))
+            for record in _asked_of_models(self.records, list(probes))
         ]
 
 
 #: What the processes that share the work are forked with.
 _work: tuple[Sequence[Record], Sequence[type[Erratum]]] = ((), ())
+#: The errata that mattered to the last test of a function that any mattered to: to the next they are likely to.
+_mattered: dict[str, set[type[Erratum]]] = {}
 
 
-def _known_answers_of(records: Sequence[Record], errata: Sequence[type[Erratum]]) -> list[tuple[KnownAnswers, ...]]:
-    """For each record what kernels answer that have errata: models are asked so often that all processors take part."""
+def _asked_of_models(records: Sequence[Record], errata: Sequence[type[Erratum]]) -> list[Record]:
+    """The records with what models of other kernels answer; they are asked so often that all processors take part."""
     global _work
     _work = (records, errata)
     with multiprocessing.get_context("fork").Pool() as pool:
-        return pool.map(_known_answers_at, range(len(records)), chunksize=8)
+        answers = pool.map(_answers_at, range(len(records)), chunksize=8)
+    return [
+        replace(record, known=known, needs_old_written=needs)
+        for record, (known, needs) in zip(records, answers, strict=True)
+    ]
 
 
-def _known_answers_at(place: int) -> tuple[KnownAnswers, ...]:
+def _answers_at(place: int) -> tuple[tuple[KnownAnswers, ...], bool]:
     records, errata = _work
     record = records[place]
-    return tuple(known_answers(record.steps, record.facts, errata))
+    likely = _mattered.get(record.function, set())
+    known = tuple(known_answers(record.steps, record.facts, errata, likely))
+    if mattered := {one for answers in known for answer in answers for one in answer.errata}:
+        _mattered[record.function] = mattered
+    return known, needs_old_written(record.steps, record.facts)
 
 
 def probe_of(erratum: type[Erratum]) -> str:
