@@ -78,12 +78,15 @@ class Lab:
         errata: Sequence[type[Erratum]] = (),
         may_hang: bool = False,
         model: Model | None = None,
+        untold: Mapping[type[Erratum], str] | None = None,
     ) -> None:
-        """``model``: stands for the contract, when it isn't the contract itself."""
+        """``model``: stands for the contract, when it isn't the contract itself. ``untold``: errata of which it isn't
+        known whether the target has them, and why."""
         self.host = host
         self.facts = host.facts
         self.target = target
         self.errata = errata
+        self.untold = untold or {}
         self.model = model or Model(host.facts)
         self.known = together(errata)(host.facts) if errata else self.model
         self.may_hang = may_hang
@@ -100,7 +103,7 @@ class Lab:
 
     def beside(self, host: Host, target: Target) -> Lab:
         """Another lab, with the same errata, whose differences count as this one's."""
-        found = Lab(host, target, self.errata, self.may_hang)
+        found = Lab(host, target, self.errata, self.may_hang, untold=self.untold)
         found.suspected = self.suspected
         self.others.append(found)
         return found
@@ -122,9 +125,17 @@ class Lab:
         return expected
 
     def compare(self, step: Step) -> None:
-        """Raises KernelDiffers when the kernel's answer isn't that of the kernel as it is known."""
+        """Raises KernelDiffers when the kernel's answer isn't that of the kernel as it is known; SuiteError when that
+        may be for an erratum which it couldn't be asked for."""
         __tracebackhide__ = True
         if step.observed != step.predicted:
+            observed = [
+                told(one.operation, one.observed) if one.is_precondition else one.observed for one in self.steps
+            ]
+            for erratum in self.untold:
+                if self.answers_with(erratum) == observed:
+                    why = f"for which the kernel couldn't be asked: {self.untold[erratum]}"
+                    raise SuiteError(f"{step.operation} is answered as by {name_of(erratum)}, {why}")
             near = [name_of(erratum) for erratum in self.errata_met()] if step.deviates else []
             raise KernelDiffers(difference(self.memory, self.steps, near, self.suspicion()))
 
@@ -132,8 +143,13 @@ class Lab:
         """The name of the erratum that is suspected, and what it says to the last operation beside those known."""
         if self.suspected is None or self.suspected in self.errata:
             return None
-        told = list(answers(together([*self.errata, self.suspected])(self.facts), self.steps))
-        return (name_of(self.suspected), told[-1]) if len(told) == len(self.steps) else None
+        told = self.answers_with(self.suspected)
+        return (name_of(self.suspected), told[-1]) if told else None
+
+    def answers_with(self, erratum: type[Erratum]) -> list[Any]:
+        """What a kernel that has one more erratum than those known answers to all so far; nothing where it is open."""
+        told = list(answers(together([*self.errata, erratum])(self.facts), self.steps))
+        return told if len(told) == len(self.steps) else []
 
     @property
     def deviates(self) -> bool:

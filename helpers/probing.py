@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from helpers.deviations import Erratum, together
 from helpers.host import Host
+from helpers.interface.native import SuiteError
 from helpers.lab import CannotAsk, Lab
 from helpers.operations import Target
 from helpers.steps import Step
@@ -62,17 +64,28 @@ def presence(erratum: type[Erratum], beside: Sequence[type[Erratum]], host: Host
     return Presence.PRESENT if shows else Presence.NEITHER
 
 
-def present(
+@dataclass
+class Found:
+    """What probes found: the errata that a kernel has, in their order; and those whose probe failed, and how."""
+
+    present: list[type[Erratum]] = field(default_factory=list)
+    untold: dict[type[Erratum], str] = field(default_factory=dict)
+
+
+def find(
     errata: Sequence[type[Erratum]], host_for: Callable[[type[Erratum]], Host], new_target: Callable[[Host], Target]
-) -> list[type[Erratum]]:
-    """Those of the errata that a kernel has, in their order. One that is told ``beside`` others comes after them.
+) -> Found:
+    """Which of the errata a kernel has. One that is told ``beside`` others comes after them.
 
     Each is asked on a target of its own, on the host that is for it.
     """
-    found: list[type[Erratum]] = []
+    found = Found()
     for erratum in errata:
-        beside = [other for other in erratum.beside if other in found]
+        beside = [other for other in erratum.beside if other in found.present]
         host = host_for(erratum)
-        if presence(erratum, beside, host, new_target(host)) is Presence.PRESENT:
-            found.append(erratum)
+        try:
+            if presence(erratum, beside, host, new_target(host)) is Presence.PRESENT:
+                found.present.append(erratum)
+        except (OSError, SuiteError, MemoryError) as error:
+            found.untold[erratum] = f"{type(error).__name__}: {error}"
     return found

@@ -11,14 +11,13 @@ import pytest
 
 from helpers.deviations import Erratum, name_of
 from helpers.host import Host
-from helpers.interface.native import SuiteError
 from helpers.kernel import Kernel
 from helpers.operations import Target
 from helpers.plugins.clauses import clauses_of
 from helpers.plugins.machine import SUITES, host_for, stub_named
-from helpers.plugins.stash import CATALOGUE, HOST, LAB, PRESENT
-from helpers.plugins.verdict import ERRATUM, NOT_TOLD
-from helpers.probing import present
+from helpers.plugins.stash import CATALOGUE, FOUND, HOST, LAB
+from helpers.plugins.verdict import ERRATUM
+from helpers.probing import Found, find
 
 
 def in_words(erratum: type[Erratum]) -> str:
@@ -32,15 +31,15 @@ def _askable(config: pytest.Config) -> list[type[Erratum]]:
     return [one for one in catalogue if one.has_probe() and (config.getoption("dangerous") or not one.may_hang)]
 
 
-def find_present(config: pytest.Config) -> list[type[Erratum]]:
+def ask_probes(config: pytest.Config) -> Found:
     """Runs the probes on the kernel, or on the stub that was named."""
     if config.getoption("no_errata") or HOST not in config.stash:
-        return []
+        return Found()
 
     def new_target(host: Host) -> Target:
         return stub_named(config)(host.facts) if config.getoption("stub") else Kernel(host.sizes)
 
-    return present(_askable(config), lambda erratum: host_for(config, erratum.needs), new_target)
+    return find(_askable(config), lambda erratum: host_for(config, erratum.needs), new_target)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,19 +47,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Before workers are started, which are told."""
     config = session.config
     if hasattr(config, "workerinput"):
-        names = config.workerinput["errata"]
-        config.stash[PRESENT] = [one for one in config.stash.get(CATALOGUE, ()) if name_of(one) in names]
-        return
-    try:
-        config.stash[PRESENT] = find_present(config)
-    except (OSError, SuiteError, MemoryError) as error:
-        why = f"{type(error).__name__}: {error}"
-        pytest.exit(f"pagemap-scan: the kernel can't be asked for its known defects: {why}", returncode=NOT_TOLD)
+        by_name = {name_of(one): one for one in config.stash.get(CATALOGUE, ())}
+        present, untold = config.workerinput["errata"]
+        config.stash[FOUND] = Found(
+            [by_name[name] for name in present], {by_name[name]: why for name, why in untold.items()}
+        )
+    else:
+        config.stash[FOUND] = ask_probes(config)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput["errata"] = [name_of(one) for one in node.config.stash[PRESENT]]
+    found = node.config.stash[FOUND]
+    untold = {name_of(one): why for one, why in found.untold.items()}
+    node.workerinput["errata"] = [name_of(one) for one in found.present], untold
 
 
 def hints(item: pytest.Item) -> list[str]:

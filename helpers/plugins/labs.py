@@ -11,7 +11,7 @@ from helpers.host import Host
 from helpers.kernel import Kernel
 from helpers.lab import CannotAsk, Lab
 from helpers.plugins.machine import host_for, stub_named
-from helpers.plugins.stash import HOST, LAB, PRESENT
+from helpers.plugins.stash import FOUND, HOST, LAB
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,8 @@ def new_lab(config: pytest.Config, needs: Iterable[str] = (), may_hang: bool = F
     """A lab on the kernel, or on the stub that --stub names, which plays a kernel that has what is needed."""
     host = host_for(config, needs)
     target = stub_named(config)(host.facts) if config.getoption("stub") else Kernel(host.sizes)
-    return Lab(host, target, config.stash[PRESENT], may_hang)
+    found = config.stash[FOUND]
+    return Lab(host, target, found.present, may_hang, untold=found.untold)
 
 
 def needs_of(item: pytest.Item) -> list[str]:

@@ -12,7 +12,7 @@ from helpers.host import Host
 from helpers.kernel import Sizes
 from helpers.lab import Lab
 from helpers.model import Model, Unspecified
-from helpers.probing import present
+from helpers.probing import find
 from helpers.stubs import facts_of, missing_in, stub_with
 from helpers.tests.programs import Program, programs_of
 from suites.errata import ERRATA
@@ -36,7 +36,7 @@ def host_for(erratum: type[Erratum]) -> Host:
 def found_by_probing(*deviations: type[Model]) -> Known:
     """The errata that the probes find on a stub that has these deviations."""
     stub = stub_with(deviations)
-    return tuple(present(ASKED, host_for, lambda host: stub(host.facts)))
+    return tuple(find(ASKED, host_for, lambda host: stub(host.facts)).present)
 
 
 class Replays:
