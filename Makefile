@@ -1,5 +1,5 @@
-# make run_tests: the conformance run on the running kernel. make check: the suite's own tests. make check_vm: those
-# that boot virtual machines.
+# make run_tests: the conformance run on the running kernel. make check: the suite's own tests, as far as they are
+# quick; make check_long: the others; make check_vm: those that boot virtual machines.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,7 @@ OLD = import sys; v = sys.version_info[:2]; \
 # The commands are run in the checkout, and find it there.
 unexport PYTHONSAFEPATH PYTHONHOME
 
-.PHONY: run_tests check check_vm setup clean pagemap_scan.c
+.PHONY: run_tests check check_long check_vm setup clean pagemap_scan.c
 
 run_tests: setup
 	$(BIN)/python -m pytest -q -n auto --html=report.html --self-contained-html --junit-xml=report.xml $(ARGS)
@@ -20,7 +20,10 @@ run_tests: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto -m "not boots" helpers/tests vm/tests $(ARGS)
+	$(BIN)/python -m pytest -q -n auto -m "not boots and not long" helpers/tests vm/tests $(ARGS)
+
+check_long: setup
+	$(BIN)/python -m pytest -q -n auto -m long helpers/tests vm/tests $(ARGS)
 
 # The tests of the harness that boot virtual machines, some 15 of them: needs QEMU, Debian's archive once, and minutes.
 check_vm: setup

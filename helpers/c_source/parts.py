@@ -86,4 +86,6 @@ def runtime(names: Iterable[str], facts: Facts, rest: str, errata: Sequence[type
     text = text.replace("@KINDS@", kinds).replace("@ERRATA@", names_of_errata(errata)) + rest
     used = set(re.findall(r"\w+", text))
     defined = [line for name, line in constants(facts).items() if name in used | {"PAGE"}]
-    return "\n".join(["#define _GNU_SOURCE", *includes, "", text.replace("@CONSTANTS@", "\n".join(defined))])
+    # A process of 32 bits has addresses that its off_t hasn't, unless it is told to.
+    features = ["#define _GNU_SOURCE", "#ifndef __LP64__", "#define _FILE_OFFSET_BITS 64", "#endif"]
+    return "\n".join([*features, *includes, "", text.replace("@CONSTANTS@", "\n".join(defined))])

@@ -12,7 +12,7 @@ from helpers.c_source.known import KnownAnswers, identifier
 from helpers.c_source.term import Term, expression
 from helpers.c_source.values import address, bits_of, categories, number, option, page, pages, regions, runs
 from helpers.deviations import Erratum, name_of
-from helpers.interface.uapi import PagemapBit, ScanFlag
+from helpers.interface.uapi import Category, PagemapBit, ScanFlag
 from helpers.model import Facts
 from helpers.operations import (
     ROOM,
@@ -243,21 +243,22 @@ class Printer(Target):
 
     def options(self, op: Scan) -> list[Term]:
         """The initializers for what a scan asks."""
-        missing = self.facts.known & ~op.returned
-        returned = categories(op.returned)
-        # Kernels know more categories or fewer: whoever asks for most of them means all but these.
-        if missing.bit_count() < op.returned.bit_count():
-            returned = f"ALL_BUT({categories(missing)})" if missing else "EVERY_CATEGORY"
+        returned = "EVERY_CATEGORY" if op.returned == self.facts.known else self.meant(op.returned)
         room = {None: "NO_VEC", ROOM: "ROOM", 0: "NO_ROOM"}.get(op.vec_len, str(op.vec_len))
         return [
             option("flags", bits_of(op.flags, ScanFlag, "PM_SCAN_"), "0", "uint64_t"),
-            *(option(name, categories(getattr(op, name)), "0", "uint64_t") for name in ("mask", "anyof", "inverted")),
+            *(option(name, self.meant(getattr(op, name)), "0", "uint64_t") for name in ("mask", "anyof", "inverted")),
             option("returned", returned if op.returned else "NO_CATEGORY", "EVERY_CATEGORY", "uint64_t"),
             option("max_pages", op.max_pages, "0", "uint64_t"),
             option("vec_len", room, "ROOM", "uint64_t"),
             option("of_child", int(op.process == "child"), "0", "int"),
             *self.replaced(op.raw),
         ]
+
+    def meant(self, told: Category) -> str:
+        """Categories; all but some where those are the fewer: kernels know more of them than this one, or not all."""
+        others = self.facts.known & ~told
+        return f"ALL_BUT({categories(others)})" if others.bit_count() < told.bit_count() else categories(told)
 
     def replaced(self, raw: tuple[tuple[str, int | At], ...]) -> list[Term]:
         """The initializers for fields that were given other values, the number and the place of the argument."""

@@ -193,6 +193,17 @@ class Verdict:
             self.session.exitstatus = self.tally.status
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Any:
+    """What couldn't be collected isn't there for pytest, which then blames the command line."""
+    try:
+        return (yield)
+    except pytest.UsageError:
+        if TALLY in config.stash and config.stash[TALLY].troubles:
+            return NOT_TOLD
+        raise
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if HOST in config.stash:
         config.stash[SUBJECT] = describe(config.stash[HOST], config.getoption("stub"))

@@ -26,6 +26,11 @@ ENOUGH = 2
 Known = tuple[type[Erratum], ...]
 
 
+def on_stub(name: str) -> tuple[str, str]:
+    """The options of a run on a stub that takes no longer than it must."""
+    return f"--stub={name}", f"--stub-pages={PAGES}"
+
+
 def host_for(erratum: type[Erratum]) -> Host:
     """The kernel that a stub plays for the probe of an erratum."""
     facts = facts_of("faithful", erratum.needs, PAGES)

@@ -14,6 +14,7 @@ import pytest
 from helpers.plugins.crashes import why_it_died
 from helpers.plugins.limits import Call, TookTooLong, with_lines
 from helpers.plugins.verdict import NOT_TOLD, REASONS, UNTOLD, Tally
+from helpers.tests.replays import on_stub
 
 ROOT = Path(__file__).parents[2]
 ASKED = "suites/test_witness.py::test_the_scan_says_what_pagemap_says[anon-protected]"
@@ -59,7 +60,7 @@ def run(directory: Path, which: str, workers: int = 0, *arguments: str) -> "subp
     """A run that asks a stub, and fails beside that in some way."""
     failing = directory / "test_failing.py"
     failing.write_text(FAILING)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "--stub", "faithful", "-o", "timeout=2"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), *on_stub("faithful"), "-o", "timeout=2"]
     reports = [
         f"--html={directory / 'report.html'}",
         "--self-contained-html",
@@ -157,7 +158,7 @@ def test_a_file_that_cannot_be_collected_is_not_told(tmp_path: Path) -> None:
 
 
 def test_a_finding_stays_one_that_cannot_be_written_down(tmp_path: Path) -> None:
-    which = ["--stub", "without-marker", "--failures=/proc/x", "suites/test_witness.py", "-k", "file-unpopulated"]
+    which = [*on_stub("without-marker"), "--failures=/proc/x", "suites/test_witness.py", "-k", "file-unpopulated"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", *which], cwd=ROOT, capture_output=True, text=True, timeout=60
     )

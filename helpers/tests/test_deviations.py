@@ -162,6 +162,7 @@ def test_an_erratum_is_found_and_no_other(replays: Replays, erratum: type[Erratu
     assert found_by_probing(erratum) == replays.found(erratum) == (erratum,)
 
 
+@pytest.mark.long
 def test_any_two_errata_are_told_apart(replays: Replays) -> None:
     """On a kernel that has them the probes find the two, and nothing else."""
     for pair in itertools.combinations(ASKED, 2):
@@ -199,6 +200,7 @@ def test_the_suite_fails_on_a_stub_with_a_fault(replays: Replays, name: str) -> 
     assert replays.is_told([BROKEN[name]], mistaken), "no test of the suite tells it"
 
 
+@pytest.mark.long
 @each_erratum
 def test_a_fault_is_told_beside_an_erratum(replays: Replays, erratum: type[Erratum]) -> None:
     """Each fault beside this erratum: it is told, and by tests that meet the erratum, too, if any of them tells it."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tests.replays import on_stub
 from helpers.tests.test_machine import state_of_the_machine
 from helpers.tests.test_verdict import KILLS, forbid
 
@@ -27,8 +28,8 @@ RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--tb=line", "--no-machi
 ASKED = "never-protected and not swapped and not hugetlb"
 KERNEL = ("suites/test_witness.py", "-k", ASKED)
 WRITERS = ("suites/test_categories.py", "-k", "by_the_kernel and anon")
-KEEPS = ("--stub=faithful", "suites/test_witness.py", "-k", "anon-protected")
-DIFFERS = ("--stub=without-marker", "suites/test_witness.py", "-k", "file-unpopulated", "--failures=/dev/null/no")
+KEEPS = (*on_stub("faithful"), "suites/test_witness.py", "-k", "anon-protected")
+DIFFERS = (*on_stub("without-marker"), "suites/test_witness.py", "-k", "file-unpopulated", "--failures=/dev/null/no")
 CONFORMS, DIFFERENT, NOT_TOLD, USAGE, NOT_TESTED = 0, 1, 3, 4, 5
 PR_SET_THP_DISABLE, PR_SET_TIMERSLACK, PR_SET_MDWE = 41, 29, 65
 NATIVE_BUILD = ROOT / "helpers" / "interface" / "_build"
@@ -152,7 +153,13 @@ ROWS = [
     Row("no-timers", NOT_TESTED, CANNOT_FIND_OUT, before=refuse("timer_create"), is_x86=True),
     Row("no-children", NOT_TESTED, CANNOT_FIND_OUT, before=refuse("clone", errno.EAGAIN), is_x86=True),
     Row("no-memfd", NOT_TESTED, CANNOT_FIND_OUT, before=refuse("memfd_create"), is_x86=True),
-    Row("no-room", NOT_TOLD, "No space left on device", before=refuse("fallocate", errno.ENOSPC), is_x86=True),
+    Row(
+        "no-room",
+        CONFORMS,
+        "with 4 MiB to write: name one with --scratch=DIR",
+        before=refuse("fallocate", errno.ENOSPC),
+        is_x86=True,
+    ),
     Row("no-prctl", CONFORMS, SAME, before=refuse("prctl"), is_x86=True),
     Row("no-truncation", NOT_TESTED, CANNOT_FIND_OUT, before=refuse("ftruncate"), is_x86=True),
     Row("killed-for-memfd", -signal.SIGSYS, "", before=refuse("memfd_create", KILLS), is_x86=True),
@@ -252,6 +259,7 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_what_is_wrong_with_the_environment_is_not_the_kernels_fault(row: Row, nothing_left: None) -> None:
     if row.needs_root and os.geteuid() != 0:

@@ -8,11 +8,12 @@ import pytest
 
 from helpers.plugins.output import Voice
 from helpers.plugins.verdict import NOT_TOLD
+from helpers.tests.replays import on_stub
 
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0"]
-KEEPS = ["--stub", "faithful", "suites/test_witness.py", "-k", "anon-protected"]
-DIFFERS = ["--stub", "without-marker", "suites/test_witness.py", "-k", "file-unpopulated"]
+KEEPS = [*on_stub("faithful"), "suites/test_witness.py", "-k", "anon-protected"]
+DIFFERS = [*on_stub("without-marker"), "suites/test_witness.py", "-k", "file-unpopulated"]
 
 
 def run(which: list[str], redirection: str = "") -> "subprocess.CompletedProcess[str]":

@@ -14,7 +14,7 @@ import pytest
 
 from helpers.deviations import name_of
 from helpers.stubs import AND, FAITHFUL
-from helpers.tests.replays import ASKED, PAGES
+from helpers.tests.replays import ASKED, on_stub
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,9 +24,9 @@ PUNCHED = "punched"
 
 def run_suite(stub: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A run of the suite on a stub. A thread for each test that looks at the clock takes longer than the test."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--tb=short", "--timeout=0", f"--stub={stub}"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--tb=short", "--timeout=0", *on_stub(stub)]
     return subprocess.run(
-        [*command, f"--stub-pages={PAGES}", *arguments],
+        [*command, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -40,6 +40,7 @@ def verdict_of(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1].removeprefix("pagemap-scan: ").partition(";")[0]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 # That with soft-dirty bits is where the programs of test_deviations are recorded.
 @pytest.mark.parametrize("stub", sorted({*FAITHFUL} - {"faithful-soft-dirty"}))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tests.replays import on_stub
+
 ROOT = Path(__file__).parents[2]
-RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--stub", "pagemap-file-on-huge-zero"]
+RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0", *on_stub("pagemap-file-on-huge-zero")]
 TEST = "suites/test_witness.py::test_the_scan_says_what_pagemap_says[thp-zero-protected]"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.interface.native import MACHINE
+from helpers.tests.replays import on_stub
 
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0"]
@@ -71,7 +72,7 @@ def test_what_is_missing_is_said_in_a_sentence(forbidden: tuple[int, ...], says:
 
 
 def test_a_selection_of_nothing_does_not_exit_zero() -> None:
-    command = [*RUN, "--stub", "faithful", "-k", "exhaustive"]
+    command = [*RUN, *on_stub("faithful"), "-k", "exhaustive"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 5 and "not tested" in done.stdout.splitlines()[-1]
 
@@ -101,7 +102,7 @@ def test_an_ordinary_user_asks_what_an_ordinary_user_may(alone: None) -> None:
 
 @pytest.mark.parametrize("named", [[], ["suites"], ["--pyargs", "suites.test_witness"]], ids=str)
 def test_the_known_defects_are_known_however_the_tests_are_named(named: list[str]) -> None:
-    command = [*RUN, "--stub", "pagemap-file-on-huge-zero", "-k", "pagemap_says and thp-zero-protected", *named]
+    command = [*RUN, *on_stub("pagemap-file-on-huge-zero"), "-k", "pagemap_says and thp-zero-protected", *named]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "conforms with known defects; " in done.stdout.splitlines()[-1]

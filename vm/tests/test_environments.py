@@ -227,6 +227,7 @@ def started(row: Row, world: Mapping[str, str], cache: Path, marker: str) -> sub
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("row", "world"), [(row, row) for row in ROWS], ids=[row.name for row in ROWS], indirect=["world"]
 )

@@ -1,5 +1,5 @@
 //@ scan: child_pagemap errata regions
-/* For vec_len: for all regions, for none, no vec at all; for returned: all categories that are known, none. */
+/* For vec_len: for all regions, for none, no vec at all; for masks: all categories that are known, but some, none. */
 #define ROOM 0
 #define NO_ROOM UINT64_MAX
 #define NO_VEC (UINT64_MAX - 1)
@@ -39,12 +39,17 @@ struct scan {
 #define SCAN(from, to, ...) scan((struct scan){ .start = from, .stop = to, __VA_ARGS__ })
 #define STOPS_AT(page) .stops = 1, .walk_end = page
 
-/* The mask, where all categories that are known are meant, or all but some. */
+/* Categories, where all that are known may be meant but some. */
+static uint64_t meant(uint64_t categories)
+{
+	return categories >> 63 ? known & MADE_FOR & ~categories : categories;
+}
+
 static uint64_t return_mask(uint64_t returned)
 {
 	if (returned == NO_CATEGORY)
 		return 0;
-	return returned == EVERY_CATEGORY || returned >> 63 ? known & MADE_FOR & ~returned : returned;
+	return meant(returned == EVERY_CATEGORY ? ALL_BUT(0) : returned);
 }
 
 /* Puts the argument where the kernel shall look for it: memory that may only be read, or none at all. */
@@ -132,9 +137,9 @@ static void scan(struct scan scan)
 		.vec = scan.vec_len == NO_VEC ? 0 : (uintptr_t)vec,
 		.vec_len = scan.vec_len >= NO_VEC ? 0 : scan.vec_len ? scan.vec_len : MOST_REGIONS,
 		.max_pages = scan.max_pages,
-		.category_inverted = scan.inverted,
-		.category_mask = scan.mask,
-		.category_anyof_mask = scan.anyof,
+		.category_inverted = meant(scan.inverted),
+		.category_mask = meant(scan.mask),
+		.category_anyof_mask = meant(scan.anyof),
 		.return_mask = return_mask(scan.returned),
 	};
 	struct answer found;

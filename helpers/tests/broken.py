@@ -1,0 +1,78 @@
+"""A plugin of pytest's that prints a program for each broken stub: -p helpers.tests.broken, with --write-suite.
+
+It finds, for each stub, a test whose answers the stub alters, and prints that test with the stub's answers in the place
+of the contract's: what a program says of this kernel then is what it would say of a broken one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from helpers.c_source.record import Record
+from helpers.c_source.reproducer import reproducer
+from helpers.deviations import together
+from helpers.errata import answers
+from helpers.model import Model, Unspecified
+from helpers.operations import Advise, ReadPagemap, Scan
+from helpers.plugins.recorder import RECORDER
+from helpers.steps import Step, states_of
+from helpers.tests.faults import FAULTS
+from suites.errata import ERRATA
+
+#: The variable of the environment that says in which directory.
+PLACE = "PAGEMAP_SCAN_BROKEN"
+#: What is broken in these can be brought about under a program: a preloaded library alters the ioctl.
+ALTERED = sorted(re.findall(r'\bis\("([\w-]+)"\)', Path(__file__).with_name("altered.c").read_text()))
+BROKEN = sorted(set(FAULTS) - set(ALTERED))
+KNOWN = together(erratum for erratum in ERRATA if erratum.has_probe())
+
+
+def altered(fault: type[Model], record: Record) -> tuple[Sequence[Step], bool] | None:
+    """The steps of a test up to the first answer that a fault alters, and whether a known defect might alter it, too;
+    nothing where it alters none that is under test."""
+    model, steps = fault(record.facts), []
+    for step in record.steps:
+        try:
+            answer = step.operation.run(model)
+        except Unspecified:
+            return None
+        if step.is_precondition and isinstance(step.operation, ReadPagemap):
+            if states_of(answer) != states_of(step.expected):
+                return None
+            answer = step.expected  # Nothing else is looked at.
+        steps.append(replace(step, expected=answer))
+        if answer != step.expected:
+            if step.is_precondition or not isinstance(step.operation, Scan | ReadPagemap | Advise):
+                return None
+            known, due = (list(answers(model(record.facts), record.steps)) for model in (KNOWN, Model))
+            return steps, known != due
+    return None
+
+
+def program_for(stub: str, records: Sequence[Record]) -> str:
+    """A program in C that a kernel fails which isn't broken like this stub; rather one that no known defect alters."""
+    other = ""
+    for record in records:
+        if found := altered(FAULTS[stub], record):
+            steps, may_be_known = found
+            if not may_be_known:
+                return reproducer(stub, steps, record.facts, [], "a stub")
+            other = other or reproducer(stub, steps, record.facts, [], "a stub")
+    return other
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tests with small memory come first: their programs are the short ones."""
+    recorded = session.config.stash[RECORDER].records
+    records = [record for record in recorded if record.steps and "swap" not in record.parameters]
+    records.sort(key=lambda record: max(getattr(step.operation, "span", (0, 0))[1] for step in record.steps))
+    for stub in BROKEN:
+        if program := program_for(stub, records):
+            (Path(os.environ[PLACE]) / f"{stub}.c").write_text(program)
