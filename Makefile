@@ -46,4 +46,4 @@ $(VENV)/ready: requirements.txt $(BROKEN)
 anew:
 
 clean:
-	rm -rf $(VENV) helpers/interface/_build report.html report.xml check_vm.xml failures pagemap_scan pagemap_scan.c
+	rm -rf $(VENV) helpers/interface/_build report.html report.xml check_long.xml check_vm.xml failures pagemap_scan pagemap_scan.c

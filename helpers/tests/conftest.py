@@ -1,7 +1,6 @@
 """What tests of several files need."""
 
 import fcntl
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +8,9 @@ from pathlib import Path
 import pytest
 
 from helpers.machine import JOURNAL
+from helpers.tests.children import pytest_configure, pytest_unconfigure  # noqa: F401  (hooks)
 
 ROOT = Path(__file__).parents[2]
-
-
-# Where tests are started in the background of a script, Ctrl-C is ignored, and what they start would ignore it, too.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from helpers.tests.replays import on_stub
 from helpers.tests.test_machine import state_of_the_machine
 from helpers.tests.test_verdict import KILLS, forbid
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--tb=line", "--no-machine-setup"]
 #: Some of each memory that every machine has.
@@ -259,7 +260,6 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_what_is_wrong_with_the_environment_is_not_the_kernels_fault(row: Row, nothing_left: None) -> None:
     if row.needs_root and os.geteuid() != 0:

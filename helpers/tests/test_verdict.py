@@ -77,6 +77,7 @@ def test_a_selection_of_nothing_does_not_exit_zero() -> None:
     assert done.returncode == 5 and "not tested" in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becomes another user: needs root")
 def test_an_ordinary_user_asks_what_an_ordinary_user_may(alone: None) -> None:
     """The one thing that sets this user apart: it may read this checkout and this Python, wherever they lie."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
 
+from helpers.tests.children import pytest_configure, pytest_unconfigure  # noqa: F401  (hooks)
 from vm.tests.trees import FakeTree
-
-# Where tests are started in the background of a script, Ctrl-C is ignored, and what they start would ignore it, too.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

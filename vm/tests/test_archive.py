@@ -14,7 +14,10 @@ from vm.kernels.archive import Archive, archive_of
 from vm.tests.needs import depmod
 from vm.tests.repository import Repository, served
 
-pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="deb: needs Debian's apt")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not shutil.which("apt-get"), reason="deb: needs Debian's apt"),
+]
 #: A port that nobody listens at ("discard").
 NOWHERE = "deb [trusted=yes] http://127.0.0.1:9/ ./\n"
 NAME = "linux-image-6.99.2-test"

@@ -60,6 +60,7 @@ def check_found(tree: FakeTree, commits: list[str], said: str) -> None:
     assert tree.git("status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_a_bisection_finds_the_culprit(tree: FakeTree, tmp_path: Path) -> None:
     for state in ("good", "bad"):
         (tmp_path / state).write_bytes(boot_header(f"6.99.0-{state}-virtme"))

@@ -17,6 +17,8 @@ from vm import CannotRun
 from vm.kernels import build
 from vm.tests.trees import RELEASE, FakeTree, boot_header
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 #: Writes half of an image, and isn't done with the rest for a long time.
 SLOW = "echo half >$1\nsleep 300\n"

@@ -14,6 +14,8 @@ from vm.inside import bytecode
 from vm.inside.bytecode import compiled_for_guest
 from vm.inside.invocation import ENVIRONMENT, pytest_command
 
+pytestmark = pytest.mark.long
+
 
 def test_a_run_compiles_nothing_that_was_compiled_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python, told to be verbose, says of each module's code where it is from."""

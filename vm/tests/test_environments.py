@@ -31,6 +31,7 @@ from vm.tests.images import write_image
 from vm.tests.needs import lacking, to_boot
 from vm.tests.runs import MARKER, left_behind
 
+pytestmark = pytest.mark.long
 #: QEMU, as far as virtme-ng looks at it before it starts it; then it does what the test wants.
 QEMU = """\
 #!/bin/sh
@@ -227,7 +228,6 @@ def started(row: Row, world: Mapping[str, str], cache: Path, marker: str) -> sub
     )
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("row", "world"), [(row, row) for row in ROWS], ids=[row.name for row in ROWS], indirect=["world"]
 )
