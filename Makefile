@@ -1,5 +1,6 @@
-# make run_tests: the conformance run on the running kernel. make check: the suite's own tests, as far as they are
-# quick; make check_long: the others; make check_vm: those that boot virtual machines.
+# make run_tests: the conformance run on the running kernel; with KERNEL=, on whatever kernel python -m vm run takes, in a
+# virtual machine. make check: the suite's own tests, as far as they are quick; make check_long: the others; make
+# check_vm: those that boot virtual machines.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,11 @@ unexport PYTHONSAFEPATH PYTHONHOME
 .PHONY: run_tests check check_long check_vm setup clean pagemap_scan.c
 
 run_tests: setup
+ifdef KERNEL
+	$(BIN)/python -m vm run '$(KERNEL)' $(if $(ARGS),-- $(ARGS))
+else
 	$(BIN)/python -m pytest -q -n auto --html=report.html --self-contained-html --junit-xml=report.xml $(ARGS)
+endif
 
 check: setup
 	$(BIN)/ruff check .

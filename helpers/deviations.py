@@ -8,16 +8,58 @@ each adds its own to what the others leave.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
-from helpers.model import Model
+from helpers.model import Facts, Model
+from helpers.operations import Advice, Advise, Map, Operation, Scan
 
 if TYPE_CHECKING:
     from helpers.lab import Lab
 
 NOT_FIXED = "not fixed"
+
+
+#: Whether something may make a difference to a program from an operation on.
+Condition = Callable[[Operation, Facts], bool]
+
+
+def always(operation: Operation, facts: Facts) -> bool:
+    return True
+
+
+def scans_oddly(operation: Operation, facts: Facts) -> bool:
+    """Whether a field of the argument isn't what the rest of the operation says."""
+    return isinstance(operation, Scan) and bool(operation.raw)
+
+
+def _maps_hugetlb(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, Map) and operation.backing.is_hugetlb
+
+
+def _makes_huge_pages(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, Advise) and operation.advice in (Advice.HUGEPAGE, Advice.COLLAPSE)
+
+
+def _makes_guards(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, Advise) and operation.advice is Advice.GUARD_INSTALL
+
+
+def _merges(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, Advise) and operation.advice is Advice.MERGEABLE
+
+
+#: How a program comes to memory that is needed.
+_MAKERS: dict[str, Condition] = {
+    "hugetlb": _maps_hugetlb,
+    "hugetlb 1 GiB": _maps_hugetlb,
+    "thp": _makes_huge_pages,
+    "huge zero page": _makes_huge_pages,
+    "guard regions": _makes_guards,
+    "guard regions in files": _makes_guards,
+    "ksm": _merges,
+}
 
 
 def name_of(deviation: type[Model]) -> str:
@@ -55,6 +97,14 @@ class Erratum(Deviation):
     def probe(lab: Lab) -> None:
         """A short program in which the contract, and the contract with this erratum, part. History has none."""
         raise NotImplementedError
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        """From which operations on it may make a difference to a program; as far as ``needs`` tells, if nobody does.
+
+        A model that has it needn't be asked about other programs. To hold too often takes time, and nothing else.
+        """
+        return next((_MAKERS[need] for need in cls.needs if need in _MAKERS), always)
 
     @classmethod
     def has_probe(cls) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from helpers.deviations import Erratum, name_of, together
-from helpers.errata import answers, responsible
+from helpers.errata import answers, are_met, conditions, responsible
 from helpers.explain import difference
 from helpers.host import Host
 from helpers.interface.native import SuiteError
@@ -88,7 +88,9 @@ class Lab:
         self.errata = errata
         self.untold = untold or {}
         self.model = model or Model(host.facts)
-        self.known = together(errata)(host.facts) if errata else self.model
+        #: The target as it is known: the contract itself until the program may meet an erratum.
+        self.known = self.model
+        self.conditions = conditions(errata)
         self.may_hang = may_hang
         self.steps: list[Step] = []
         self.memory: list[str] = []
@@ -117,12 +119,20 @@ class Lab:
         __tracebackhide__ = True
         if isinstance(operation, Scan):
             self.refuse_to_hang(operation)
+        self.recall(operation)
         expected = operation.run(self.model)
         predicted = expected if self.known is self.model else operation.run(self.known)
         step = Step(operation, expected, predicted, operation.run(self.target))
         self.steps.append(step)
         self.compare(step)
         return expected
+
+    def recall(self, operation: Operation) -> None:
+        """From the first operation on by which the program may meet an erratum, what is known is another model."""
+        if self.known is self.model and are_met(self.conditions, (operation,), self.facts):
+            self.known = together(self.errata)(self.facts)
+            for step in self.steps:
+                step.operation.run(self.known)
 
     def compare(self, step: Step) -> None:
         """Raises KernelDiffers when the kernel's answer isn't that of the kernel as it is known; SuiteError when that

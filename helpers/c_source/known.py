@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from helpers.c_source.lines import wrapped
 from helpers.deviations import Erratum, name_of, together
-from helpers.errata import answers
+from helpers.errata import answers, by_halves, met_by
 from helpers.model import Facts
 from helpers.steps import Step, told
 
@@ -89,6 +89,7 @@ class _Program:
         self, errata: Sequence[type[Erratum]], likely: Collection[type[Erratum]]
     ) -> list[type[Erratum]]:
         """Those that change an answer of a kernel that keeps the contract, or of one that has all the others."""
+        errata = met_by(errata, [step.operation for step in self.steps], self.facts)
         with_all = self.answers_with(tuple(errata))
         if with_all == self.expected:
             return []
@@ -100,17 +101,5 @@ class _Program:
             return self.answers_with(tuple(one for one in errata if one not in some)) != with_all
 
         parts = [tuple(one for one in errata if (one in likely) == are_likely) for are_likely in (True, False)]
-        found = {one for part in parts for way in (matter, are_missed) for one in _by_halves(part, way)}
+        found = {one for part in parts for way in (matter, are_missed) for one in by_halves(part, way)}
         return [one for one in errata if one in found]
-
-
-def _by_halves(
-    errata: tuple[type[Erratum], ...], matter: Callable[[tuple[type[Erratum], ...]], bool]
-) -> tuple[type[Erratum], ...]:
-    """Those of which one alone matters, where most don't."""
-    if not errata or not matter(errata):
-        return ()
-    if len(errata) == 1:
-        return errata
-    half = len(errata) // 2
-    return _by_halves(errata[:half], matter) + _by_halves(errata[half:], matter)

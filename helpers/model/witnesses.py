@@ -16,7 +16,14 @@ class Witnesses(Categories):
     """What they say of the same pages."""
 
     def read_pagemap(self, op: ReadPagemap) -> tuple[PagemapBit, ...]:
-        return tuple(pagemap_bit(self.decided_bits(number)) for number in op.span.pages())
+        told: list[PagemapBit] = []
+        before = None
+        for number in op.span.pages():
+            page = self.memory.get(number)
+            # Parts of a hugetlb page are one and the same.
+            told.append(told[-1] if page and page is before else pagemap_bit(self.decided_bits(number)))
+            before = page
+        return tuple(told)
 
     def decided_bits(self, number: int) -> int:
         """The bits of a page. Raises Unspecified where no document decides."""

@@ -40,6 +40,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     request.node.stash[LAB] = found
     yield found
     found.close()
+    del request.node.stash[LAB]  # Pages by the thousand, which nobody looks at any more.
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

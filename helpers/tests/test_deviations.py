@@ -162,6 +162,18 @@ def test_an_erratum_is_found_and_no_other(replays: Replays, erratum: type[Erratu
     assert found_by_probing(erratum) == replays.found(erratum) == (erratum,)
 
 
+@each_erratum
+def test_an_erratum_makes_no_difference_before_a_program_meets_it(replays: Replays, erratum: type[Erratum]) -> None:
+    """So a model with the erratum needn't be asked until then."""
+    for program in replays.programs:
+        if program.meets(erratum):
+            answers = zip(program.operations, replays.known((erratum,), program), program.expected, strict=True)
+            for operation, answer, expected in answers:
+                if erratum.is_met_by()(operation, program.facts):
+                    break
+                assert answer == expected, (program.name, operation)
+
+
 @pytest.mark.long
 def test_any_two_errata_are_told_apart(replays: Replays) -> None:
     """On a kernel that has them the probes find the two, and nothing else."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Erratum
+from helpers.deviations import Condition, Erratum, scans_oddly
 from helpers.lab import Lab
 from helpers.operations import At
 
@@ -20,6 +20,10 @@ class VecLenOverflow(Erratum):
         lab.write(span)
         lab.register(span)
         lab.scan(span, raw={"vec_len": 1 << 61})
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return scans_oddly
 
     def checked_vec(self, vec: int | At | None, vec_len: int, has_vec: bool) -> At | None:
         return super().checked_vec(vec, vec_len % (1 << 61), has_vec)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helpers.deviations import Erratum
+from helpers.deviations import Condition, Erratum
 from helpers.interface.uapi import Category
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.model import Content, Page
-from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, PunchHole, Span, Tracking
+from helpers.model import Content, Facts, Page
+from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, Operation, PunchHole, Span, Tracking
 
 WRITTEN = Category.WRITTEN
+
+
+def _punches(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, PunchHole)
 
 
 class HugetlbDontneedLosesWritten(Erratum):
@@ -81,6 +85,10 @@ class HolePunchStaysProtected(Erratum):
         lab.protect(span)
         lab.punch_hole((2, 4))
         lab.scan(span, mask=Category.SWAPPED, returned=Category.SWAPPED)
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return _punches
 
     def punch_hole(self, op: PunchHole) -> None:
         was = [

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Erratum
+from helpers.deviations import Condition, Erratum, scans_oddly
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.model import Content, Page, Refused
+from helpers.model import Content, Facts, Page, Refused
 from helpers.model.bits import WP_MATCHING
 from helpers.model.walk import Walk
-from helpers.operations import At, CloseUserfaultfd, Scan, Tracking, Unregister, WriteProtect
+from helpers.operations import At, CloseUserfaultfd, Operation, Scan, Tracking, Unregister, WriteProtect
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
+
+
+def _scans_without_vec(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, Scan) and (not operation.vec_len or scans_oddly(operation, facts))
 
 
 class WpWithoutVecIgnoresMasks(Erratum):
@@ -32,6 +36,10 @@ class WpWithoutVecIgnoresMasks(Erratum):
         lab.write(0)
         lab.scan(span, WP, mask=WRITTEN | Category.PRESENT, vec_len=None)
         lab.scan(span, mask=WRITTEN, returned=WRITTEN)
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return _scans_without_vec
 
     def takes_the_shortcut(self, walk: Walk, number: int, page: Page) -> bool:
         argument = walk.argument
@@ -63,6 +71,10 @@ class FaultOnVecLosesWrites(Erratum):
         lab.scan((0, 2), WP, mask=WRITTEN, raw={"vec": At(9)})
         lab.scan((0, 2))
 
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return scans_oddly
+
     def deliver(self, op: Scan, walk: Walk, walk_end: int) -> None:
         try:
             super().deliver(op, walk, walk_end)
@@ -75,6 +87,7 @@ class GuardsAndWriteprotect(Erratum):
     """UFFDIO_WRITEPROTECT passes over guard regions, which PAGEMAP_SCAN protects: the two ways of protecting differ."""
 
     clauses = ("protect-both-ways", "guard-marker")
+    needs = ("guard regions",)
     evidence = (
         "change_pte_range() in mm/mprotect.c skips guard markers; make_uffd_wp_pte() in fs/proc/task_mmu.c sets the "
         "bit on them"
@@ -97,6 +110,7 @@ class GuardsStayProtected(Erratum):
     """The end of a registration passes over guard regions: they stay protected."""
 
     clauses = ("unregister", "guard-marker")
+    needs = ("guard regions",)
     evidence = (
         "change_pte_range() in mm/mprotect.c skips guard markers when it takes protection off; where WRITTEN is said "
         "of registered memory only (7.3), bit 57 of pagemap tells"

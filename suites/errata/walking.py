@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Erratum
+from helpers.deviations import Condition, Erratum, scans_oddly
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.model import Page, Refused
+from helpers.model import Facts, Page, Refused
 from helpers.model.walk import Walk
-from helpers.operations import Span
+from helpers.operations import Operation, Scan, Span, len_of
 from suites.gigantic import gigantic_lab
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
+
+
+def _checks(operation: Operation, facts: Facts) -> bool:
+    if not isinstance(operation, Scan):
+        return False
+    return ScanFlag.CHECK_WPASYNC in operation.flags or scans_oddly(operation, facts)
+
+
+def _scans_much(operation: Operation, facts: Facts) -> bool:
+    if not isinstance(operation, Scan):
+        return False
+    return len_of(operation.span) > facts.pages_per_huge_page or scans_oddly(operation, facts)
 
 
 class WalkEndAfterEperm(Erratum):
@@ -29,6 +41,10 @@ class WalkEndAfterEperm(Erratum):
         lab.write(span)
         lab.register(0)
         lab.scan(span, ScanFlag.CHECK_WPASYNC)
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return _checks
 
     def walk(self, walk: Walk) -> int:
         try:
@@ -62,6 +78,10 @@ class WalkEndOfAFullBuffer(_Notes):
         for page in range(0, span.end, 2):
             lab.write(page)
         lab.scan(span, mask=WRITTEN, returned=WRITTEN, vec_len=2 * lab.huge)
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return _scans_much
 
     def visit(self, walk: Walk, number: int, page: Page) -> tuple[int, bool]:
         before = len(walk.output.regions)
