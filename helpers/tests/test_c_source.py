@@ -11,6 +11,7 @@ import pytest
 
 from helpers.c_source.group import stems
 from helpers.c_source.parts import DIRECTORY, FILES, parts, words
+from helpers.tests.needs import on_kernel
 
 ROOT = Path(__file__).parents[2]
 STRICT = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
@@ -72,6 +73,7 @@ def test_the_program_of_a_test_has_only_what_it_uses(tmp_path: Path) -> None:
     assert not re.search(r"sys/(reboot|swap|mount|wait|statfs)|regex|setjmp|UFFD|MADV_|HUGETLB_MEMFD", text)
 
 
+@on_kernel
 @pytest.mark.parametrize("compiler", ["gcc", "clang", "musl-gcc"])
 def test_a_program_compiles_without_a_word_and_keeps_or_breaks_its_clause(compiler: str, tmp_path: Path) -> None:
     """Of a test that uses much; then with an expectation broken on purpose."""
@@ -86,6 +88,7 @@ def test_a_program_compiles_without_a_word_and_keeps_or_breaks_its_clause(compil
     assert status_of(compiled(source, compiler)) == DIFFERS
 
 
+@on_kernel
 def test_a_test_that_fails_names_its_program(tmp_path: Path) -> None:
     which = ["--stub", "without-wpallowed", "-k", "exactly_the_categories and anon-zero"]
     done = pytest_run(*which, f"--html={tmp_path / 'r.html'}")

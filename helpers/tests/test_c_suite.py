@@ -20,6 +20,7 @@ from helpers.machine import Machine
 from helpers.tests import ktap
 from helpers.tests.broken import ALTERED, BROKEN, PLACE
 from helpers.tests.faults import FAULTS
+from helpers.tests.needs import on_kernel
 from helpers.tests.test_c_source import CANNOT_ASK, DIFFERS, KEEPS, ROOT, STRICT, compiled, pytest_run, status_of
 from helpers.tests.test_machine import state_of_the_machine
 from helpers.tests.test_verdict import forbid
@@ -27,7 +28,7 @@ from helpers.tests.test_verdict import forbid
 #: Kernels that lie of what a program finds out before it asks.
 LIES = sorted(re.findall(r'\blies\("([\w-]+)"\)', (ROOT / "helpers" / "tests" / "altered.c").read_text()))
 #: To print the program of the suite takes a minute or two, and the first test that needs it waits for that.
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500), on_kernel]
 
 
 @pytest.fixture(scope="session")

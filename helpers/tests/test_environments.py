@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tests.needs import on_kernel
 from helpers.tests.replays import on_stub
 from helpers.tests.test_machine import state_of_the_machine
 from helpers.tests.test_verdict import KILLS, forbid
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, on_kernel]
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--tb=line", "--no-machine-setup"]
 #: Some of each memory that every machine has.

@@ -32,6 +32,7 @@ from helpers.operations import (
     verbs,
 )
 from helpers.plugins.clauses import catalogue
+from helpers.tests.needs import on_kernel
 from suites.errata import ERRATA
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +114,7 @@ def test_the_model_refuses_what_no_document_says() -> None:
         model.write_protect(WriteProtect(Span(0, 1)))
 
 
+@on_kernel
 def test_a_difference_shows_what_a_reader_needs() -> None:
     class Deaf(Model):
         def scan(self, op: Scan) -> ScanResult:
@@ -162,11 +164,13 @@ def run_race(in_two_steps: bool) -> object:
     return found
 
 
+@on_kernel
 def test_a_tracker_that_protects_in_a_second_step_loses_writes() -> None:
     """The race can fail: copying before protecting, what is written between is gone."""
     assert any(run_race(in_two_steps=True).lost_pages for _ in range(20))
 
 
+@on_kernel
 def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """It doesn't know the advice; any other that is refused is answered so, and what no document allows is an error."""
     kernel = Kernel(find_host().sizes)

@@ -16,6 +16,7 @@ from helpers import host, machine
 from helpers.host import find_sizes
 from helpers.journal import Journal, MachineError
 from helpers.machine import JOURNAL, UNDO, Machine
+from helpers.tests.needs import on_kernel
 
 ROOT = Path(__file__).parents[2]
 root = pytest.mark.skipif(os.geteuid() != 0, reason="changes the machine's settings: run as root")
@@ -86,6 +87,7 @@ def ended(run: "subprocess.Popen[str]") -> int:
     return run.returncode
 
 
+@on_kernel
 @root
 def test_a_run_that_succeeds_puts_the_machine_back(alone: None) -> None:
     before = state_of_the_machine()
@@ -93,6 +95,7 @@ def test_a_run_that_succeeds_puts_the_machine_back(alone: None) -> None:
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 def test_a_run_that_fails_puts_the_machine_back(alone: None, tmp_path: Path) -> None:
     failing = tmp_path / "test_that_fails.py"
@@ -102,6 +105,7 @@ def test_a_run_that_fails_puts_the_machine_back(alone: None, tmp_path: Path) -> 
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("whom", ["run", "all"])
@@ -115,6 +119,7 @@ def test_a_run_that_is_interrupted_puts_the_machine_back(alone: None, number: si
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 def test_no_further_signal_disturbs_the_way_back(alone: None) -> None:
     before = state_of_the_machine()
@@ -127,6 +132,7 @@ def test_no_further_signal_disturbs_the_way_back(alone: None) -> None:
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 def test_a_run_that_does_not_hear_hang_ups_goes_on(alone: None) -> None:
     before = state_of_the_machine()
@@ -137,6 +143,7 @@ def test_a_run_that_does_not_hear_hang_ups_goes_on(alone: None) -> None:
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 def test_a_run_that_is_killed_is_put_back_at_once(alone: None) -> None:
     before = state_of_the_machine()
@@ -148,6 +155,7 @@ def test_a_run_that_is_killed_is_put_back_at_once(alone: None) -> None:
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 def test_a_run_that_is_killed_with_all_its_processes_is_put_back_by_the_next(alone: None) -> None:
     before = state_of_the_machine()
@@ -161,6 +169,7 @@ def test_a_run_that_is_killed_with_all_its_processes_is_put_back_by_the_next(alo
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 def test_a_run_whose_keeper_is_killed_puts_the_machine_back_itself(alone: None) -> None:
     before = state_of_the_machine()
@@ -171,6 +180,7 @@ def test_a_run_whose_keeper_is_killed_puts_the_machine_back_itself(alone: None) 
     assert state_of_the_machine() == before
 
 
+@on_kernel
 @root
 def test_a_second_run_says_what_it_waits_for_and_until_when(alone: None) -> None:
     with Machine(1, find_sizes()):

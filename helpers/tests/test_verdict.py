@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.interface.native import MACHINE
+from helpers.tests.needs import on_kernel
 from helpers.tests.replays import on_stub
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,7 @@ def forbid(system_call: int, errno: int, second_argument: int | None = None) -> 
     assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0
 
 
+@on_kernel
 @pytest.mark.parametrize(
     ("forbidden", "says"),
     [
@@ -77,6 +79,7 @@ def test_a_selection_of_nothing_does_not_exit_zero() -> None:
     assert done.returncode == 5 and "not tested" in done.stdout.splitlines()[-1]
 
 
+@on_kernel
 @pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becomes another user: needs root")
 def test_an_ordinary_user_asks_what_an_ordinary_user_may(alone: None) -> None:
