@@ -16,8 +16,11 @@ from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, ReadPage
 RECLAIM_LIMIT = 20.0
 #: How often advice is given that the kernel says to have no means for at the moment (madvise(2), EAGAIN).
 ATTEMPTS = 100
-#: Milliseconds of a processor that advice may take, and as many more for each page: a hundred times what is needed.
-LIMIT, LIMIT_PER_PAGE = 100, 1
+#: Milliseconds of a processor that advice may take, and as many more for each page. An emulated processor that others
+#: take part of needs some hundred times what a real one does, for reclaim above all.
+LIMIT, LIMIT_PER_PAGE = 10_000, 10
+#: The same for the one advice that some kernels never come back from: still a hundred times what it needs.
+LIMIT_OF_GUARDS, LIMIT_OF_GUARDS_PER_PAGE = 300, 3
 
 
 class AdviceOnPages(Witnesses):
@@ -35,6 +38,8 @@ class AdviceOnPages(Witnesses):
 
     def madvise(self, op: Advise) -> Answer:
         advice, patience = MACHINE[f"MADV_{op.advice.name}"], LIMIT + LIMIT_PER_PAGE * len_of(op.span)
+        if op.advice is Advice.GUARD_INSTALL:
+            patience = LIMIT_OF_GUARDS + LIMIT_OF_GUARDS_PER_PAGE * len_of(op.span)
         for _ in range(ATTEMPTS):
             result = lib.native_madvise(self.address(op.span.start), self.length(op.span), advice, patience)
             if result != -errno.EAGAIN:

@@ -42,8 +42,11 @@ static int there_is_swap(void)
 	return free_swap > 1024;
 }
 
-/* How long the processor may be at advice, in milliseconds, and for each page: a hundred times what is needed. */
-enum { LIMIT = 100, LIMIT_PER_PAGE = 1 };
+/*
+ * How long the processor may be at advice, in milliseconds, and for each page; and at the one advice that some kernels
+ * never come back from: each a hundred times what is needed, also where the processor is emulated.
+ */
+enum { LIMIT = 10000, LIMIT_PER_PAGE = 10, LIMIT_OF_GUARDS = 300, LIMIT_OF_GUARDS_PER_PAGE = 3 };
 
 static sigjmp_buf way_out_of_advice;
 
@@ -71,7 +74,9 @@ static int advised(int64_t start, int64_t stop, int advice)
 
 	sigaction(SIGPROF, &action, NULL);
 	if (!sigsetjmp(way_out_of_advice, 1)) {
-		interrupt_after(LIMIT + LIMIT_PER_PAGE * (stop - start));
+		interrupt_after(advice == MADV_GUARD_INSTALL ?
+					LIMIT_OF_GUARDS + LIMIT_OF_GUARDS_PER_PAGE * (stop - start) :
+					LIMIT + LIMIT_PER_PAGE * (stop - start));
 		result = madvise(at(start), (stop - start) * PAGE, advice) ? errno : 0;
 	}
 	interrupt_after(0);
