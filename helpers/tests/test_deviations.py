@@ -162,6 +162,7 @@ def test_an_erratum_is_found_and_no_other(replays: Replays, erratum: type[Erratu
     assert found_by_probing(erratum) == replays.found(erratum) == (erratum,)
 
 
+@pytest.mark.long
 @each_erratum
 def test_an_erratum_makes_no_difference_before_a_program_meets_it(replays: Replays, erratum: type[Erratum]) -> None:
     """So a model with the erratum needn't be asked until then."""
