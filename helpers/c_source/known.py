@@ -79,7 +79,6 @@ class _Program:
         self.expected = [
             told(step.operation, step.expected) if step.is_precondition else step.expected for step in steps
         ]
-
         self.answers_with = cache(self._answers_with)
 
     def _answers_with(self, errata: tuple[type[Erratum], ...]) -> list[Any]:

@@ -163,9 +163,12 @@ void native_write(uint64_t address, size_t count, size_t page_size)
 {
 	volatile unsigned char *byte = (volatile unsigned char *)(uintptr_t)address;
 
+	/* Not zero, and not what other workers store: KSM merges what is equal, whosoever's it is. */
+	unsigned char mark = getpid() % 255 + 1;
+
 	/* A store and nothing else: an emulator makes a load of its own out of what adds to memory. */
 	for (; count; count--, byte += page_size)
-		*byte = 1;
+		*byte = mark;
 }
 
 void native_read(uint64_t address, size_t count, size_t page_size)

@@ -57,7 +57,7 @@ TAKEN_FOR = {
         "hole-not-written",
         "wp-without-vec-ignores-masks",
     },
-    "writing-is-not-soft-dirty": {"merging-loses-soft-dirty", "pagemap-hugetlb-soft-dirty"},
+    "writing-is-not-soft-dirty": {"pagemap-hugetlb-soft-dirty"},
 }
 SAME = "does in these tests what the erratum does"
 TAKEN = "is taken for another erratum, which does in these tests what it does"
@@ -71,7 +71,6 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
         "hugetlb-dontneed-loses-written": {"without-written"},
         "hugetlb-dontneed-stays-protected": {"dontneed-keeps-protection"},
         "hugetlb-stays-soft-dirty": {"reading-is-soft-dirty"},
-        "merging-loses-soft-dirty": {"writing-is-not-soft-dirty"},
         "pagemap-hugetlb-soft-dirty": {"pagemap-does-not-say-soft-dirty"},
         "split-breaks-merging": {"does-not-merge"},
         "split-is-soft-dirty": {"clearing-does-nothing", "clearing-forgets-new-mappings"},
@@ -87,7 +86,7 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
     "alters regions, of which the tests get fewer": {
         "hole-punch-stays-protected": {"loses-last-region", "regions-overlap"},
         "hugetlb-stays-soft-dirty": {"reports-inverted"},
-        "merging-loses-soft-dirty": {"ignores-return-mask"},
+        "merging-loses-soft-dirty": {"does-not-merge"},
         "wp-without-vec-ignores-masks": {"does-not-merge", "ignores-return-mask"},
         "zero-filled-loses-soft-dirty": {"does-not-merge"},
     },

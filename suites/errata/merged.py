@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from helpers.deviations import Erratum
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Page
-from helpers.operations import Advice
+from helpers.operations import Advice, Advise, Answer
 
 _EVIDENCE = (
     "replace_page() in mm/ksm.c (7.3) makes a new entry by mk_pte(), to which it takes over neither the bit of "
@@ -14,7 +16,16 @@ _EVIDENCE = (
 )
 
 
-class MergingIsWriting(Erratum):
+class _GivesPagesUp(Erratum):
+    """Of equal pages, the second becomes the one that is kept, in its own entry: cmp_and_merge_page() finds the first
+    when it comes to the second, and has the first replaced."""
+
+    def given_up(self, op: Advise) -> Iterator[Page]:
+        if op.advice is Advice.MERGEABLE:
+            yield from (self.memory[number] for number in op.span.pages() if number != op.span.start + 1)
+
+
+class MergingIsWriting(_GivesPagesUp):
     """KSM takes the protection off pages that it merges: they are WRITTEN, though nobody wrote to them."""
 
     clauses = ("merged-memory",)
@@ -27,15 +38,16 @@ class MergingIsWriting(Erratum):
         span = lab.prepare(BY_NAME["anon"])
         lab.protect(span)
         lab.advise(span, Advice.MERGEABLE)
-        lab.scan((2, 8))
+        lab.scan(span)
 
-    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
-        super().advise_page(advice, number, page)
-        if advice is Advice.MERGEABLE:
+    def advise(self, op: Advise) -> Answer:
+        answer = super().advise(op)
+        for page in self.given_up(op):
             page.protected = False
+        return answer
 
 
-class MergingLosesSoftDirty(Erratum):
+class MergingLosesSoftDirty(_GivesPagesUp):
     """A page that was written isn't SOFT_DIRTY any more once KSM has merged it."""
 
     clauses = ("merged-memory", "soft-dirty")
@@ -49,9 +61,10 @@ class MergingLosesSoftDirty(Erratum):
         lab.clear_refs()
         lab.write(span)
         lab.advise(span, Advice.MERGEABLE)
-        lab.scan((2, 8))
+        lab.scan(span)
 
-    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
-        super().advise_page(advice, number, page)
-        if advice is Advice.MERGEABLE:
+    def advise(self, op: Advise) -> Answer:
+        answer = super().advise(op)
+        for page in self.given_up(op):
             page.dirtied = False
+        return answer
