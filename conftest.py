@@ -17,6 +17,7 @@ pytest_plugins = [
     "helpers.plugins.crashes",
     "helpers.plugins.limits",
     "helpers.plugins.labs",
+    "helpers.plugins.exploration",
     "helpers.plugins.clauses",
     "helpers.plugins.errata",
     "helpers.plugins.reproducers",
@@ -35,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--dangerous", action="store_true", help="run tests that may hang a kernel with a known defect")
     group.addoption("--no-errata", action="store_true", help="known defects fail: to bisect for one, say")
     group.addoption("--exhaustive", action="store_true", help="masks: all bits the kernel knows, all return masks")
+    group.addoption("--depth", metavar="N", type=int, default=2, help="all programs of so many operations: 2")
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
     group.addoption("--failures", metavar="DIR", default="failures", help="where C programs of failures are written")
     group.addoption("--write-suite", metavar="FILE", help="write one C program of the suite (with --stub faithful)")

@@ -12,7 +12,7 @@ from helpers.host import Host
 from helpers.interface.native import SuiteError
 from helpers.interface.uapi import Category, ScanFlag, category
 from helpers.kinds import Kind
-from helpers.model import Content, Model
+from helpers.model import Content, Model, Space
 from helpers.operations import (
     ROOM,
     Advice,
@@ -60,6 +60,17 @@ class CannotAsk(Exception):
 
 class KernelDiffers(AssertionError):
     """The kernel answered otherwise than the contract says. A finding, unlike SuiteError."""
+
+
+def empty_hugetlb_page(operation: Operation, model: Model) -> int | None:
+    """The empty hugetlb page that is to be protected by a scan: some kernels hang then, and can't be killed."""
+    if not isinstance(operation, Scan) or not operation.flags & ScanFlag.WP_MATCHING:
+        return None
+    for number in operation.span.pages():
+        page = model.memory.get(number)
+        if page and page.huge and page.content is Content.NONE and not page.protected:
+            return number
+    return None
 
 
 class Lab:
@@ -117,8 +128,7 @@ class Lab:
         program is the same as on a kernel that keeps the contract.
         """
         __tracebackhide__ = True
-        if isinstance(operation, Scan):
-            self.refuse_to_hang(operation)
+        self.refuse_to_hang(operation)
         self.recall(operation)
         expected = operation.run(self.model)
         predicted = expected if self.known is self.model else operation.run(self.known)
@@ -172,14 +182,9 @@ class Lab:
         met = {*found, *(one for other in self.others for one in other.errata_met())}
         return [one for one in self.errata if one in met]
 
-    def refuse_to_hang(self, scan: Scan) -> None:
-        """Some kernels hang, and can't be killed, when an empty hugetlb page is to be protected by a scan."""
-        if self.may_hang or not scan.flags & ScanFlag.WP_MATCHING:
-            return
-        for number in scan.span.pages():
-            page = self.known.memory.get(number)
-            if page and page.huge and page.content is Content.NONE and not page.protected:
-                raise SuiteError(f"{scan}: protecting the empty hugetlb page {number} may hang the machine")
+    def refuse_to_hang(self, operation: Operation) -> None:
+        if not self.may_hang and (number := empty_hugetlb_page(operation, self.known)) is not None:
+            raise SuiteError(f"{operation}: protecting the empty hugetlb page {number} may hang the machine")
 
     def require(self, *needs: str) -> None:
         """Raises CannotAsk when one of these keys of :func:`helpers.host.missing` isn't met."""
@@ -199,7 +204,7 @@ class Lab:
 
     def decided(self, pages: Pages, process: str = "self") -> Category:
         """Every category of which a document says for each of some mapped pages whether the page has it."""
-        memory = self.model.memory if process == "self" else self.model.child or {}
+        memory = self.model.memory if process == "self" else self.model.child or Space()
         undecided = 0
         for number in as_span(pages).pages():
             undecided |= self.model.undecided(memory[number])

@@ -237,7 +237,10 @@ class Advise(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Register(Operation):
-    """UFFDIO_REGISTER in mode WP, or RWP. ``tracking``: the features that the userfaultfd was asked for."""
+    """UFFDIO_REGISTER in mode WP, or RWP. ``tracking``: the features that the userfaultfd was asked for.
+
+    It answers a Refusal where the memory is registered with other features, which is another userfaultfd's.
+    """
 
     verb: ClassVar[str] = "register"
     span: Span
@@ -261,7 +264,10 @@ class CloseUserfaultfd(Operation):
 
 @dataclass(frozen=True, slots=True)
 class WriteProtect(Operation):
-    """UFFDIO_WRITEPROTECT. In mode WP, or when ``protect`` is false without it."""
+    """UFFDIO_WRITEPROTECT. In mode WP, or when ``protect`` is false without it.
+
+    It answers a Refusal where the memory isn't registered.
+    """
 
     verb: ClassVar[str] = "write_protect"
     span: Span
@@ -439,7 +445,7 @@ class Target(ABC):
     def advise(self, op: Advise) -> Answer: ...
 
     @abstractmethod
-    def register(self, op: Register) -> None: ...
+    def register(self, op: Register) -> Answer: ...
 
     @abstractmethod
     def unregister(self, op: Unregister) -> None: ...
@@ -448,7 +454,7 @@ class Target(ABC):
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None: ...
 
     @abstractmethod
-    def write_protect(self, op: WriteProtect) -> None: ...
+    def write_protect(self, op: WriteProtect) -> Answer: ...
 
     @abstractmethod
     def rw_protect(self, op: RwProtect) -> None: ...

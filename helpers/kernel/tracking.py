@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
-from helpers.interface.native import MACHINE, SuiteError, checked, ffi, lib
+from helpers.interface.native import MACHINE, checked, ffi, lib
 from helpers.interface.uapi import CONSTANTS
 from helpers.kernel.arena import Arena
 from helpers.kernel.sizes import Sizes
 from helpers.operations import (
+    Answer,
     ClearRefs,
     CloseUserfaultfd,
+    Refusal,
     Register,
     RwProtect,
     Span,
@@ -58,11 +61,9 @@ class TrackingOfWrites(Arena):
         super().__init__(sizes)
         self.userfaultfds: dict[Tracking, int] = {}
 
-    def any_userfaultfd(self, op: Unregister | WriteProtect) -> int:
-        """The first that something was registered with."""
-        if not self.userfaultfds:
-            raise SuiteError(f"{op}: nothing is registered")
-        return next(iter(self.userfaultfds.values()))
+    def any_userfaultfd(self) -> int:
+        """The first that something was registered with; one of its own where nothing is."""
+        return self.userfaultfd(next(iter(self.userfaultfds), Tracking.ASYNC))
 
     def userfaultfd(self, tracking: Tracking) -> int:
         if tracking not in self.userfaultfds:
@@ -73,27 +74,35 @@ class TrackingOfWrites(Arena):
     def range_of(self, span: Span) -> dict[str, int]:
         return {"start": self.address(span.start), "len": self.length(span)}
 
-    def register(self, op: Register) -> None:
+    def register(self, op: Register) -> Answer:
         mode = "RWP" if op.tracking is Tracking.ACCESS else "WP"
         arg = ffi.new(
             "struct uffdio_register *",
             {"range": self.range_of(op.span), "mode": CONSTANTS[f"UFFDIO_REGISTER_MODE_{mode}"]},
         )
-        checked(lib.native_ioctl(self.userfaultfd(op.tracking), MACHINE["UFFDIO_REGISTER"], arg), str(op))
+        result = lib.native_ioctl(self.userfaultfd(op.tracking), MACHINE["UFFDIO_REGISTER"], arg)
+        if result == -errno.EBUSY:
+            return Refusal(errno.EBUSY)
+        checked(result, str(op))
+        return None
 
     def unregister(self, op: Unregister) -> None:
         arg = ffi.new("struct uffdio_range *", self.range_of(op.span))
-        checked(lib.native_ioctl(self.any_userfaultfd(op), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
+        checked(lib.native_ioctl(self.any_userfaultfd(), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
         for fd in self.userfaultfds.values():
             os.close(fd)
         self.userfaultfds.clear()
 
-    def write_protect(self, op: WriteProtect) -> None:
+    def write_protect(self, op: WriteProtect) -> Answer:
         mode = CONSTANTS["UFFDIO_WRITEPROTECT_MODE_WP"] if op.protect else 0
         arg = ffi.new("struct uffdio_writeprotect *", {"range": self.range_of(op.span), "mode": mode})
-        checked(lib.native_ioctl(self.any_userfaultfd(op), MACHINE["UFFDIO_WRITEPROTECT"], arg), str(op))
+        result = lib.native_ioctl(self.any_userfaultfd(), MACHINE["UFFDIO_WRITEPROTECT"], arg)
+        if result == -errno.ENOENT:
+            return Refusal(errno.ENOENT)
+        checked(result, str(op))
+        return None
 
     def rw_protect(self, op: RwProtect) -> None:
         mode = CONSTANTS["UFFDIO_RWPROTECT_MODE_RWP"]

@@ -47,6 +47,8 @@ class Access(Memory):
                 self.populate(self.memory[neighbour], write)
         elif (page.wants_huge or page.is_of_huge_page) and self.is_empty(self.unit(number)):
             self.populate_huge(self.unit(number), write)
+        elif page.was_huge_of_file and not self.has_table(number) and self.is_unmapped(self.unit(number)):
+            raise Unspecified(f"whether a file's huge page is mapped as a whole again by an access to page {number}")
         else:
             if page.huge and write:
                 self.write_to_huge_page(number, page)
@@ -80,14 +82,16 @@ class Access(Memory):
         page.in_swap = page.discarded = False
         if write:
             page.content = Content.PRESENT
-            page.protected = page.of_child_too = False
+            page.protected = page.of_child_too = page.may_be_dropped = False
             page.dirtied = True
             page.anonymous = page.anonymous or not page.shared
+            page.was_anonymous = page.was_anonymous or page.anonymous
         elif page.content is Content.NONE and page.is_private_anonymous:
             page.content = Content.ZERO
         elif page.content is not Content.ZERO:
             # (code) Private hugetlb memory gets a page of its own at once, even for a hole in a file.
             page.anonymous = page.anonymous or (page.backing.is_hugetlb and not page.shared)
+            page.was_anonymous = page.was_anonymous or page.anonymous
             page.content = Content.PRESENT
         # A load may leave either the zero page or one that is filled with zeros; else it is known now.
         if write or page.alternative is not Content.ZERO:
@@ -110,6 +114,10 @@ class Access(Memory):
             and not self.memory[number].protected
             for number in unit.pages()
         )
+
+    def is_unmapped(self, unit: Span) -> bool:
+        pages = [self.memory[number] for number in unit.pages() if number in self.memory]
+        return not any(page.content is not Content.NONE or page.protected for page in pages)
 
     def populate_huge(self, unit: Span, write: bool) -> None:
         for page in self.pages(unit):

@@ -19,12 +19,22 @@ class AdviceOnPages(Access):
         is_guarding = op.advice in (Advice.GUARD_INSTALL, Advice.GUARD_REMOVE)
         if is_guarding and any(page.backing.is_hugetlb for page in self.pages(op.span)):
             return Refusal(errno.EINVAL)  # (code) There are no guard regions in hugetlb memory.
-        if op.advice in (Advice.PAGEOUT, Advice.COLD):
+        if op.advice is Advice.FREE and not all(page.is_private_anonymous for page in self.pages(op.span)):
+            return Refusal(errno.EINVAL)  # madvise(2): it can be applied to private anonymous pages only.
+        if op.advice in (Advice.PAGEOUT, Advice.COLD, Advice.FREE):
             self.split_frames(op)
-        self.split_at_borders(op.span)
+        elif op.advice is not Advice.GUARD_REMOVE:  # (code) There is no guard in a huge page.
+            self.split_where(op.span, lambda page: op.advice is not self.size_advice_of(page))
         for number in op.span.pages():
             self.advise_page(op.advice, number, self.memory[number])
         return None
+
+    @staticmethod
+    def size_advice_of(page: Page) -> Advice | None:
+        """What its mapping was advised about huge pages last."""
+        if page.stays_small:
+            return Advice.NOHUGEPAGE
+        return Advice.HUGEPAGE if page.wants_huge else None
 
     def collapse(self, op: Advise) -> Answer:
         """madvise(2): a best-effort collapse of each aligned stretch in the span; what failed last is answered."""
@@ -40,6 +50,8 @@ class AdviceOnPages(Access):
         pages = list(self.pages(unit))
         if any(page.stays_small or page.backing.is_hugetlb for page in pages):
             raise Unspecified("with what MADV_COLLAPSE is refused where huge pages are unwanted")
+        if len(self.mappings_of(unit)) > 1:
+            raise Unspecified("with what MADV_COLLAPSE is refused where no huge page fits a mapping")
         if all(page.huge for page in pages):
             return None  # madvise(2): what is mapped so already is a success.
         is_tracked = any(page.tracking is not Tracking.NONE for page in pages)
@@ -70,15 +82,20 @@ class AdviceOnPages(Access):
         return page.content is Content.NONE and page.protected
 
     def split_frames(self, op: Advise) -> None:
-        """What is reclaimed or aged in part is no huge page any more, be its entries as they may.
+        """What is reclaimed, aged or freed in part is no huge page any more, be its entries as they may.
 
-        Whether pages of it that only hold zeros are the zero page from then on, no document says.
+        Whether pages of it that only hold zeros are the zero page from then on, no document says; nor whether the huge
+        zero page is split, and what a child has as well.
         """
         for unit in {self.unit(number) for number in op.span.pages()}:
             parts = [self.memory[number] for number in unit.pages() if number in self.memory]
             if unit.start >= op.span.start and unit.end <= op.span.end:
                 continue
-            self.map_by_small_entries(self.memory, unit)
+            if any(part.huge and (part.content is Content.ZERO or part.of_child_too) for part in parts):
+                for part in parts:
+                    part.may_be_small = True
+            else:
+                self.map_by_small_entries(self.memory, unit)
             for part in parts:
                 if part.of_huge_frame and part.is_private_anonymous and not part.stored:
                     part.alternative = Content.ZERO
@@ -109,6 +126,8 @@ class AdviceOnPages(Access):
                     page.protected = False
             case Advice.FREE if page.content is Content.SWAPPED:
                 page.drop(keep_protection=False)  # (code) There is no reason to keep what is in swap.
+            case Advice.FREE if page.content is Content.PRESENT:
+                page.may_be_dropped = True
             case Advice.HWPOISON:
                 # (code) An entry of its own stands for the page that was lost: not present, and not protected.
                 page.drop(keep_protection=False)
@@ -118,7 +137,15 @@ class AdviceOnPages(Access):
 
     def reclaim(self, number: int, page: Page) -> None:
         """Anonymous content goes to swap; a file's page leaves the mapping, its protection stays."""
+        if page.content is Content.ZERO and not page.backing.is_hugetlb:
+            raise Unspecified(f"page {number} is the zero page, which isn't reclaimed: there is no waiting for it")
         if page.content is not Content.PRESENT or page.backing.is_hugetlb:
+            return
+        if page.of_child_too:
+            raise Unspecified(f"whether page {number}, which a child has as well, is reclaimed")
+        if page.may_be_dropped:
+            page.drop(keep_protection=False)
+            page.discarded = True
             return
         if page.alternative or (page.of_huge_frame and not page.stored and page.anonymous):
             raise Unspecified(f"whether page {number}, which only holds zeros, is reclaimed")

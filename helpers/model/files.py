@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from helpers.model.memory import Memory
-from helpers.operations import FileWrite, PunchHole, Truncate
+from helpers.model.pages import Content, Page
+from helpers.operations import FileWrite, PunchHole, Span, Truncate
 
 
 class Files(Memory):
@@ -12,15 +15,19 @@ class Files(Memory):
     def file_write(self, op: FileWrite) -> None:
         """write(2) on a file goes past the mappings: none of them records it."""
 
+    def content_of_file(self, file: str, span: Span) -> Iterator[Page]:
+        """(code) Guard regions are of the mapping, whatever becomes of the file."""
+        return (page for page in self.pages_of_file(file, span) if page.content is not Content.GUARD)
+
     def punch_hole(self, op: PunchHole) -> None:
         """userfaultfd.rst: MADV_REMOVE, which is the same, drops the protection. Private copies stay."""
-        for page in self.pages_of_file(op.file, op.span):
+        for page in self.content_of_file(op.file, op.span):
             if not page.anonymous:
                 page.drop(keep_protection=False)
                 page.discarded = True
 
     def truncate(self, op: Truncate) -> None:
         """(code) Private copies go too. Protection stays, but that of hugetlb memory."""
-        for page in self.pages_of_file(op.file, op.span):
+        for page in self.content_of_file(op.file, op.span):
             page.drop(keep_protection=not page.backing.is_hugetlb)
             page.discarded = False

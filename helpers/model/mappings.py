@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page
-from helpers.operations import Map, Move, Protection, Tracking, Unmap
+from helpers.operations import Map, Move, Protection, Tracking, Unmap, len_of
 
 
 class Mappings(Memory):
@@ -47,16 +47,20 @@ class Mappings(Memory):
         return [run for run in runs if any(page.is_new for page in run)]
 
     def unmap(self, op: Unmap) -> None:
+        """munmap(2): it isn't an error if nothing is mapped there."""
         self.split_at_borders(op.span)
         for number in op.span.pages():
-            del self.memory[number]
+            self.memory.pop(number, None)
         self.tables &= {number // self.facts.pages_per_huge_page for number in self.memory}
+        self.has_upper_table = self.has_upper_table and bool(self.memory)
 
     def move(self, op: Move) -> None:
         """userfaultfd(2): without UFFD_FEATURE_EVENT_REMAP the new place isn't registered."""
+        if any(number in self.memory for number in range(op.to, op.to + len_of(op.span))):
+            raise Unspecified("what is moved onto other memory")
         self.split_at_borders(op.span)
-        for offset, number in enumerate(op.span.pages()):
-            page = self.memory.pop(number)
+        for offset, (number, page) in enumerate(zip(op.span.pages(), [*self.pages(op.span)], strict=True)):
+            del self.memory[number]
             page.tracking, page.protected = Tracking.NONE, False
             # soft-dirty.rst: what is new in its place is soft-dirty. (code) An entry is; what has none isn't.
             page.dirtied = page.content is not Content.NONE
@@ -66,7 +70,7 @@ class Mappings(Memory):
         self.merge()
 
     def mprotect(self, op: Protection) -> None:
-        self.split_at_borders(op.span)
+        self.split_where(op.span, lambda page: page.prot is not op.prot)
         for page in self.pages(op.span):
             page.prot = op.prot
         self.merge()

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Hashable, Iterator
+from copy import copy
+from typing import Any, Self
 
-from helpers.model.facts import Facts, Unspecified
-from helpers.model.pages import Page, Space
+from helpers.model.facts import Facts
+from helpers.model.pages import STATE, Page, Space
 from helpers.operations import Span, Target
+
+
+def _copied(space: Space) -> Space:
+    """The pages, copied; those that are one and the same stay so."""
+    copies = {id(page): page.copy() for page in space.values()}
+    return Space({number: copies[id(page)] for number, page in space.items()})
+
+
+def _state_of(part: Any) -> Hashable:
+    """A part of a model, as a value. Whose pages are one and the same, as of hugetlb, is told by what they are."""
+    if isinstance(part, Space):
+        return tuple((number, STATE(page)) for number, page in part.items())
+    return part  # type: ignore[no-any-return]
 
 
 class Memory(Target):
@@ -15,17 +31,30 @@ class Memory(Target):
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.known = facts.known.value
-        self.memory: Space = {}
+        self.memory = Space()
         self.child: Space | None = None
         self.has_child = False
         #: Whether soft-dirty bits were ever cleared: until then, everything is new.
         self.was_cleared = False
-        #: The aligned stretches that have a page table. The contract doesn't read it, and neither documents nor
-        #: users know of page tables: there are errata that do.
+        #: The aligned stretches that have a page table. Neither documents nor users know of page tables: the contract
+        #: reads it where it says that it can't say what comes, and nowhere else; there are errata that do.
         self.tables: set[int] = set()
         #: Whether there is what points to page tables, which covers a GiB or more: all that a program maps. Read as
         #: little as the tables.
         self.has_upper_table = False
+
+    def copy(self) -> Self:
+        """Another model in the same state, from where both go on by themselves."""
+        found = copy(self)
+        found.memory = _copied(self.memory)
+        found.child = None if self.child is None else _copied(self.child)
+        found.tables = {*self.tables}
+        return found
+
+    def state(self) -> Hashable:
+        """Equal for models, of the same class and facts, that nothing that follows can tell apart."""
+        parts = vars(self).values()
+        return tuple(frozenset(part) if isinstance(part, set) else _state_of(part) for part in parts)
 
     def close(self) -> None:
         self.memory.clear()
@@ -34,12 +63,11 @@ class Memory(Target):
     def pages(self, span: Span) -> Iterator[Page]:
         """The mapped pages of a span; every page must be mapped."""
         for number in span.pages():
-            if number not in self.memory:
-                raise Unspecified(f"page {number} isn't mapped")
             yield self.memory[number]
 
     def pages_of_file(self, file: str, span: Span) -> Iterator[Page]:
-        for page in self.memory.values():
+        """The pages of a file that are mapped, by a child as well."""
+        for page in itertools.chain(self.memory.values(), (self.child or Space()).values()):
             if page.file == file and page.file_page in span.pages():
                 yield page
 
@@ -92,6 +120,7 @@ class Memory(Target):
             if page.is_huge_of_file:
                 page.drop(keep_protection=False)
                 page.huge = page.is_of_huge_page = False
+                page.was_huge_of_file = True
                 continue
             page.huge = page.is_of_huge_page = page.may_be_small = False
             if space is self.memory:
@@ -99,8 +128,12 @@ class Memory(Target):
 
     def split_at_borders(self, span: Span) -> None:
         """What is done to a part of a transparent huge page splits it."""
+        self.split_where(span, lambda page: True)
+
+    def split_where(self, span: Span, becomes_another: Callable[[Page], bool]) -> None:
+        """(code) Nothing is split where nothing becomes of a mapping what it wasn't."""
         for border in span:
             unit = self.unit(border)
             page = self.memory.get(border)
-            if border != unit.start and page is not None and page.huge:
+            if border != unit.start and page is not None and page.huge and becomes_another(page):
                 self.split(self.memory, unit)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from operator import attrgetter
 
+from helpers.model.facts import Unspecified
 from helpers.operations import Backing, Prot, Tracking
 
 
@@ -45,6 +47,10 @@ class Page:
     stays_small: bool = False
     #: The file's page is part of a huge page, which a fault in an empty, aligned stretch maps as a whole.
     is_of_huge_page: bool = False
+    #: The same, of a page that is mapped page by page since something was done to a part of the huge page.
+    was_huge_of_file: bool = False
+    #: It had content of its own once. The contract doesn't read it: there are errata that do.
+    was_anonymous: bool = False
     #: Mapped since soft-dirty bits were cleared, or part of a mapping that was expanded since.
     is_new: bool = True
     #: Its entry was written to since soft-dirty bits were cleared.
@@ -59,6 +65,8 @@ class Page:
     stored: bool = False
     #: Its frame is part of a transparent huge page, however it is mapped.
     of_huge_frame: bool = False
+    #: It may be dropped at any time, until it is written to (MADV_FREE).
+    may_be_dropped: bool = False
     #: A child has the same frame, until one of the two writes to it.
     of_child_too: bool = False
 
@@ -76,6 +84,10 @@ class Page:
         """Mapped as part of a transparent huge page that is a file's or shared memory's."""
         return self.huge and not self.is_private_anonymous and not self.backing.is_hugetlb
 
+    def copy(self) -> Page:
+        """Another page in the same state: as dataclasses.replace without changes, in a fifth of the time."""
+        return Page(*STATE(self))
+
     def continues(self, other: Page) -> bool:
         """(code) Whether the mapping of this page is one with that of the page before it."""
         same = ("backing", "shared", "prot", "file", "tracking", "wants_huge")
@@ -90,7 +102,7 @@ class Page:
         self.alternative = None
         self.may_be_small = False
         if content is not Content.PRESENT:
-            self.stored = self.of_huge_frame = self.of_child_too = False
+            self.stored = self.of_huge_frame = self.of_child_too = self.may_be_dropped = False
 
     def drop(self, keep_protection: bool) -> None:
         """The entry is emptied; a protected page of a file keeps its protection as a marker."""
@@ -103,4 +115,12 @@ class Page:
         self.dirtied = False
 
 
-Space = dict[int, Page]
+#: All that a page is.
+STATE = attrgetter(*Page.__slots__)
+
+
+class Space(dict[int, Page]):
+    """Memory, page by page. Raises Unspecified for a page that isn't mapped, where it is asked for as if it were."""
+
+    def __missing__(self, number: int) -> Page:
+        raise Unspecified(f"page {number} isn't mapped")

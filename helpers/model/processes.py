@@ -16,10 +16,12 @@ class Processes(Memory):
 
     def fork(self, op: Fork) -> None:
         """userfaultfd(2): without UFFD_FEATURE_EVENT_FORK the child's memory isn't registered."""
+        if self.child is not None:
+            raise Unspecified("there is a child already")
         self.has_child = True
-        self.child = {number: self.copied(page) for number, page in self.memory.items()}
+        self.child = Space({number: self.copied(page) for number, page in self.memory.items()})
         for page in self.memory.values():
-            page.of_child_too = page.is_private_anonymous and page.content is Content.PRESENT
+            page.of_child_too = page.anonymous and page.content is Content.PRESENT
 
     def copied(self, page: Page) -> Page:
         """A page of the child. What a fault brings back in any case, fork(2) may leave out."""
@@ -30,6 +32,8 @@ class Processes(Memory):
         return child
 
     def kill_child(self, op: KillChild) -> None:
+        if self.child is None:
+            raise Unspecified("there is no child")
         self.child = None
 
     def space_of(self, op: Scan) -> Space:

@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
+import errno
+
+from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
-from helpers.operations import ClearRefs, CloseUserfaultfd, Register, RwProtect, Tracking, Unregister, WriteProtect
+from helpers.operations import (
+    Answer,
+    Backing,
+    ClearRefs,
+    CloseUserfaultfd,
+    Refusal,
+    Register,
+    RwProtect,
+    Tracking,
+    Unregister,
+    WriteProtect,
+)
 
 
 class TrackingOfWrites(Memory):
     """Registration, protection, and clearing."""
 
-    def register(self, op: Register) -> None:
-        self.split_at_borders(op.span)
+    def register(self, op: Register) -> Answer:
+        tracking = self.tracking_by(op)
+        if any(page.tracking not in (Tracking.NONE, tracking) for page in self.pages(op.span)):
+            return Refusal(errno.EBUSY)  # UFFDIO_REGISTER(2const): registered with another userfaultfd object.
+        self.split_where(op.span, lambda page: page.tracking is not tracking)
         for page in self.pages(op.span):
-            page.tracking = self.tracking_by(op)
+            page.tracking = tracking
+        return None
 
     def tracking_by(self, op: Register) -> Tracking:
         """linux/userfaultfd.h: WP_ASYNC implies WP_UNPOPULATED. To ask for both is the same."""
         return Tracking.ASYNC if op.tracking is Tracking.EXPLICIT else op.tracking
 
     def unregister(self, op: Unregister) -> None:
-        self.split_at_borders(op.span)
+        if any(page.tracking is Tracking.NONE and page.backing is Backing.FILE for page in self.pages(op.span)):
+            raise Unspecified("whether UFFDIO_UNREGISTER takes a file's memory that isn't registered")
+        self.split_where(op.span, lambda page: page.tracking is not Tracking.NONE)
         for page in self.pages(op.span):
             page.tracking, page.protected = Tracking.NONE, False
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
+        if self.child is not None:
+            raise Unspecified("a descriptor that a child has, too, isn't closed by one of them")
         for page in self.memory.values():
             page.tracking, page.protected = Tracking.NONE, False
 
-    def write_protect(self, op: WriteProtect) -> None:
+    def write_protect(self, op: WriteProtect) -> Answer:
+        tracked = {page.tracking in (Tracking.ASYNC, Tracking.SYNC) for page in self.pages(op.span)}
+        if tracked == {False}:
+            return Refusal(errno.ENOENT)  # UFFDIO_WRITEPROTECT(2const): not registered in write-protect mode.
+        if len(tracked) > 1:
+            raise Unspecified("how far UFFDIO_WRITEPROTECT comes where not all is registered")
         self.split_at_borders(op.span)
         for number in op.span.pages():
             if op.protect and number in self.memory and self.memory[number].is_huge_of_file:
@@ -36,6 +63,7 @@ class TrackingOfWrites(Memory):
             page.protected = op.protect
             if op.protect:
                 self.make_entry(number)
+        return None
 
     def rw_protect(self, op: RwProtect) -> None:
         """userfaultfd.rst: only what is populated can be protected from reading and writing."""

@@ -47,7 +47,7 @@ class Recorder:
         if as_loop := item.get_closest_marker("in_c"):
             call = as_loop.kwargs["call"](**getattr(getattr(item, "callspec", None), "params", {}))
             self.records.append(Record(function, parameters, loop=call_in_c(call)))
-        elif only := item.get_closest_marker("kernel_only"):
+        elif only := item.get_closest_marker("kernel_only") or item.get_closest_marker("python_only"):
             self.left_out[function] = only.args[0]
         elif report.passed and lab and lab.steps:
             steps, prepared = tuple(lab.steps), tuple(lab.prepared)
@@ -133,8 +133,9 @@ def probe_of(erratum: type[Erratum]) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """What is told in C as a call needn't be carried out to be recorded."""
-    is_call = RECORDER in pyfuncitem.config.stash and pyfuncitem.get_closest_marker("in_c")
+    """What is told in C as a call, or not at all, needn't be carried out to be recorded."""
+    as_it_is = [pyfuncitem.get_closest_marker(name) for name in ("in_c", "python_only")]
+    is_call = RECORDER in pyfuncitem.config.stash and any(as_it_is)
     return True if is_call else None
 
 

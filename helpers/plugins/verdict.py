@@ -15,10 +15,13 @@ from typing import Any, TextIO
 
 import pytest
 
+from helpers.exploration.search import Tally as SearchTally
 from helpers.host import Subject, describe
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.stash import HOST, TROUBLES, VOICE
 
+#: Before the names of the properties of a report that count programs.
+PROGRAMS = "programs: "
 COMBINATIONS = "mask combinations proven"
 #: The property of a report that names an erratum which made a difference.
 ERRATUM = "erratum"
@@ -44,6 +47,8 @@ class Tally:
     xfailed: int = 0
     skipped: int = 0
     combinations: int = 0
+    #: Of the programs that nobody wrote, what became of how many.
+    programs: Counter[str] = field(default_factory=Counter)
     #: What is known of why tests fail, and how many of them.
     known: Counter[str] = field(default_factory=Counter)
     #: Why tests couldn't be told, and how many of them.
@@ -76,6 +81,10 @@ class Tally:
             for name, value in report.user_properties
             if name == COMBINATIONS and report.when == "call" and isinstance(value, int)
         )
+
+        counted = [(name, value) for name, value in report.user_properties if name.startswith(PROGRAMS)]
+        for name, value in counted if report.when == "call" else ():
+            self.programs[name.removeprefix(PROGRAMS)] += int(value)  # type: ignore[call-overload]
 
     def trouble(self, sentence: str) -> None:
         """Something went wrong that is no fault of the kernel's."""
@@ -131,7 +140,9 @@ class Tally:
                 print(self.words(kernel), file=sys.stderr, flush=True)
 
     def words(self, kernel: str) -> str:
-        return "\n".join([*(f"pagemap-scan: {sentence}" for sentence in self.sentences()), self.line(kernel)])
+        searched = [str(SearchTally(**self.programs))] if self.programs else []
+        sentences = [f"pagemap-scan: {sentence}" for sentence in [*self.sentences(), *searched]]
+        return "\n".join([*sentences, self.line(kernel)])
 
 
 TALLY = pytest.StashKey[Tally]()

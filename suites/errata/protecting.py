@@ -9,7 +9,7 @@ from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Refused
 from helpers.model.bits import WP_MATCHING
 from helpers.model.walk import Walk
-from helpers.operations import At, CloseUserfaultfd, Operation, Scan, Tracking, Unregister, WriteProtect
+from helpers.operations import Answer, At, CloseUserfaultfd, Operation, Scan, Tracking, Unregister, WriteProtect
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -99,11 +99,12 @@ class GuardsAndWriteprotect(Erratum):
         lab.protect(span)
         lab.scan(span)
 
-    def write_protect(self, op: WriteProtect) -> None:
+    def write_protect(self, op: WriteProtect) -> Answer:
         was = [(page, page.protected) for page in self.pages(op.span) if page.content is Content.GUARD]
-        super().write_protect(op)
+        answer = super().write_protect(op)
         for page, protected in was:
             page.protected = protected
+        return answer
 
 
 class GuardsStayProtected(Erratum):

@@ -133,12 +133,13 @@ class CollapseUnmapsProtected(Deviation):
 class AsynchronousTrackingNeedsPopulation(Deviation):
     """UFFD_FEATURE_WP_ASYNC doesn't imply UFFD_FEATURE_WP_UNPOPULATED: empty anonymous memory isn't protected."""
 
-    def write_protect(self, op: WriteProtect) -> None:
+    def write_protect(self, op: WriteProtect) -> Answer:
         empty = [page for page in self.pages(op.span) if page.is_private_anonymous and page.content is Content.NONE]
         was = [page.protected for page in empty]
-        super().write_protect(op)
+        answer = super().write_protect(op)
         for page, protected in zip(empty, was, strict=True):
             page.protected = protected and op.protect
+        return answer
 
 
 class BothFeaturesAreSynchronous(Deviation):
@@ -216,7 +217,8 @@ class LoadsMapNeighbours(Deviation):
 class RegisteringProtects(Deviation):
     """Memory is protected as soon as it is registered: what was written before is lost."""
 
-    def register(self, op: Register) -> None:
-        super().register(op)
+    def register(self, op: Register) -> Answer:
+        answer = super().register(op)
         for page in self.pages(Span(*op.span)):
             page.protected = page.tracking is Tracking.ASYNC and page.content is Content.PRESENT
+        return answer

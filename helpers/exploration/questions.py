@@ -1,0 +1,46 @@
+"""What every program ends with: questions that change nothing, about all the memory that it has used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from helpers.interface.uapi import Category, ScanFlag, category
+from helpers.model import Model, Page, Unspecified
+from helpers.operations import Operation, ReadPagemap, Scan, Span
+
+WRITTEN = Category.WRITTEN
+
+
+def decided(model: Model, pages: Iterable[Page]) -> Category:
+    """Every category of which a document says for each of some pages whether the page has it."""
+    undecided = 0
+    for page in pages:
+        undecided |= model.undecided(page)
+    return category(model.known & ~undecided)
+
+
+def questions(model: Model) -> Iterator[tuple[Operation, Any]]:
+    """Scans by shape, and read(2) of pagemap, each with the contract's answer, as far as documents decide it where a
+    program has ended."""
+    used = Span(min(model.memory, default=0), max(model.memory, default=0) + 1)
+    around = Span(used.start, used.end + 1)
+    everything = Scan(around, returned=decided(model, model.memory.values()))
+    written = Scan(around, mask=WRITTEN, returned=WRITTEN)
+    asked: list[Operation] = [
+        everything,
+        written,
+        replace(written, max_pages=1, returned=Category.PRESENT),
+        replace(written, vec_len=1, inverted=WRITTEN),
+        replace(written, mask=Category(0), anyof=Category.PRESENT | Category.SWAPPED, returned=Category.SWAPPED),
+        replace(written, flags=ScanFlag.CHECK_WPASYNC),
+        ReadPagemap(used),
+    ]
+    if model.child is not None:
+        asked.append(replace(everything, returned=decided(model, model.child.values()), process="child"))
+    for question in asked:
+        try:
+            yield question, question.run(model)
+        except Unspecified:
+            continue

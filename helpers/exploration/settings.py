@@ -1,0 +1,171 @@
+"""Settings: the memory that a program begins with, one mapping or two side by side."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from helpers.kinds import BY_NAME, Kind
+from helpers.operations import (
+    Advice,
+    Advise,
+    ClearRefs,
+    Operation,
+    Register,
+    Span,
+    Tracking,
+    WriteProtect,
+)
+
+#: Pages of a mapping that isn't made of huge pages: as few as have a first, a last, and two between.
+FEW = 4
+
+
+_IN_WORDS = {
+    Tracking.ASYNC: "",
+    Tracking.EXPLICIT: "-explicit",
+    Tracking.NONE: "-not-registered",
+    Tracking.ACCESS: "-for-rwp",
+}
+
+
+class Begun(enum.Enum):
+    """What else was done to a mapping before a program begins: a step ahead of what a short program comes to."""
+
+    AS_IT_IS = ""
+    PROTECTED = "-protected"
+    WANTING = "-wanting-huge-pages"
+    CLEARED = "-cleared"
+
+    def operations(self, span: Span) -> Iterator[Operation]:
+        match self:
+            case Begun.PROTECTED:
+                yield WriteProtect(span)
+            case Begun.WANTING:
+                yield Advise(span, Advice.HUGEPAGE)
+            case Begun.CLEARED:
+                yield ClearRefs()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A mapping of a setting: its kind, how it is registered, and how many pages lie between it and the one before."""
+
+    kind: Kind
+    tracking: Tracking = Tracking.ASYNC
+    gap: int = 0
+    begun: Begun = Begun.AS_IT_IS
+
+    def __str__(self) -> str:
+        return self.kind.name + _IN_WORDS[self.tracking] + self.begun.value
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of :func:`helpers.host.missing`."""
+        own = {"rwp": self.tracking is Tracking.ACCESS, "soft-dirty": self.begun is Begun.CLEARED}
+        return (*self.kind.needs, *(need for need, is_needed in own.items() if is_needed))
+
+
+class Also(enum.Enum):
+    """Letters that take long, or are about what has little to do with the kind of memory: some settings have them."""
+
+    FORK = "a child comes and goes"
+    WRITERS = "the kernel writes, in each way that it has"
+    ERRORS = "arguments that are refused"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The memory that a program begins with. ``also``: the letters that it has beside those that all have."""
+
+    parts: tuple[Part, ...]
+    also: frozenset[Also] = frozenset()
+
+    def __str__(self) -> str:
+        return "".join(
+            str(part) if not place else f"{'-gap-' if part.gap else '-beside-'}{part}"
+            for place, part in enumerate(self.parts)
+        )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of :func:`helpers.host.missing`."""
+        return tuple(dict.fromkeys(need for part in self.parts for need in part.needs))
+
+    @property
+    def has_huge_pages(self) -> bool:
+        return any(part.kind.is_huge for part in self.parts)
+
+    def spans(self, pages_per_huge_page: int) -> list[Span]:
+        """Where the mappings lie: small ones end where a huge one begins, or begin where it ends."""
+        spans: list[Span] = []
+        aligns_next = len(self.parts) > 1 and self.parts[1].kind.is_huge and not self.parts[0].kind.is_huge
+        place = pages_per_huge_page - FEW if aligns_next else 0
+        for part in self.parts:
+            length = (part.kind.units and pages_per_huge_page) or FEW
+            place += part.gap
+            spans.append(Span(place, place + length))
+            place += length
+        return spans
+
+    def operations(self, pages_per_huge_page: int) -> Iterator[Operation]:
+        """What brings the memory about, and registers it."""
+        spans = self.spans(pages_per_huge_page)
+        for place, (part, span) in enumerate(zip(self.parts, spans, strict=True)):
+            yield from part.kind.operations(span, file_of(place))
+        for part, span in zip(self.parts, spans, strict=True):
+            if part.tracking is not Tracking.NONE:
+                yield Register(span, part.tracking)
+            yield from part.begun.operations(span)
+
+
+def file_of(place: int) -> str:
+    """The name of the file that a mapping of a setting maps."""
+    return f"file{place or ''}"
+
+
+def _alone(name: str, *also: Also, tracking: Tracking = Tracking.ASYNC, begun: Begun = Begun.AS_IT_IS) -> Setting:
+    return Setting((Part(BY_NAME[name], tracking, begun=begun),), frozenset(also))
+
+
+def _pair(first: str, second: str, gap: int = 0, tracking: Tracking = Tracking.ASYNC) -> Setting:
+    return Setting((Part(BY_NAME[first]), Part(BY_NAME[second], tracking, gap)))
+
+
+SETTINGS: tuple[Setting, ...] = (
+    _alone("anon", *Also),
+    _alone("anon", Also.FORK, begun=Begun.PROTECTED),
+    _alone("anon", begun=Begun.CLEARED),
+    _alone("anon", tracking=Tracking.NONE),
+    _alone("anon", tracking=Tracking.ACCESS),
+    _alone("anon-unpopulated", tracking=Tracking.EXPLICIT),
+    _alone("anon-zero", Also.FORK),
+    _alone("anon-swapped"),
+    _alone("anon-prot-none"),
+    _alone("anon-guard"),
+    _alone("shmem"),
+    _alone("shmem-unpopulated"),
+    _alone("shmem-swapped"),
+    _alone("memfd-shared", Also.FORK),
+    _alone("memfd-shared", begun=Begun.PROTECTED),
+    _alone("memfd-shared", tracking=Tracking.NONE),
+    _alone("memfd-shared", tracking=Tracking.ACCESS),
+    _alone("memfd-private"),
+    _alone("memfd-private-copied", Also.FORK),
+    _alone("file-shared"),
+    _alone("file-private"),
+    _pair("anon", "anon-unpopulated"),
+    _pair("anon", "anon", gap=2),
+    _pair("anon", "memfd-shared"),
+    _pair("anon", "anon", tracking=Tracking.NONE),
+    _alone("thp", Also.FORK),
+    _alone("thp", begun=Begun.WANTING),
+    _alone("thp-zero"),
+    _alone("shmem-thp"),
+    _alone("hugetlb-private", Also.FORK),
+    _alone("hugetlb-shared"),
+    _alone("hugetlb-memfd"),
+    _pair("anon", "thp"),
+    _pair("hugetlb-shared", "anon"),
+)
