@@ -62,14 +62,18 @@ class KernelDiffers(AssertionError):
     """The kernel answered otherwise than the contract says. A finding, unlike SuiteError."""
 
 
-def empty_hugetlb_page(operation: Operation, model: Model) -> int | None:
-    """The empty hugetlb page that is to be protected by a scan: some kernels hang then, and can't be killed."""
+def harm_of(operation: Operation, model: Model) -> str | None:
+    """What an operation may do to the machine, on a kernel with a known defect: hang it, say, beyond killing."""
     if not isinstance(operation, Scan) or not operation.flags & ScanFlag.WP_MATCHING:
         return None
-    for number in operation.span.pages():
-        page = model.memory.get(number)
-        if page and page.huge and page.content is Content.NONE and not page.protected:
-            return number
+    pages = {number: page for number in operation.span.pages() if (page := model.memory.get(number)) and page.huge}
+    for number, page in pages.items():
+        if page.content is Content.NONE and not page.protected:
+            return f"protecting the empty hugetlb page {number} may hang the machine"
+    has_vec = operation.vec_len or operation.raw
+    for border in operation.span if not has_vec else ():
+        if border != model.unit(border).start and any(number in pages for number in model.unit(border).pages()):
+            return f"protecting a part of the huge page around page {border} without a vec may kill the kernel"
     return None
 
 
@@ -183,8 +187,8 @@ class Lab:
         return [one for one in self.errata if one in met]
 
     def refuse_to_hang(self, operation: Operation) -> None:
-        if not self.may_hang and (number := empty_hugetlb_page(operation, self.known)) is not None:
-            raise SuiteError(f"{operation}: protecting the empty hugetlb page {number} may hang the machine")
+        if not self.may_hang and (harm := harm_of(operation, self.known)):
+            raise SuiteError(f"{operation}: {harm}")
 
     def require(self, *needs: str) -> None:
         """Raises CannotAsk when one of these keys of :func:`helpers.host.missing` isn't met."""

@@ -29,6 +29,12 @@ def small(facts: Facts) -> Facts:
     return replace(facts, pages_per_huge_page=SHORT)
 
 
+def counts_for_more(scan: Scan, answer: ScanResult) -> bool:
+    """Whether a limit on pages counts one that stands for many."""
+    pages = (page for start, end, _ in answer.regions for page in range(start, end))
+    return bool(scan.max_pages) and any(page % SHORT == HALF for page in pages)
+
+
 class Stretched:
     """A target of the kernel's size, as one of the small world."""
 

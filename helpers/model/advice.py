@@ -16,11 +16,11 @@ class AdviceOnPages(Access):
     def advise(self, op: Advise) -> Answer:
         if op.advice is Advice.COLLAPSE:
             return self.collapse(op)
-        is_guarding = op.advice in (Advice.GUARD_INSTALL, Advice.GUARD_REMOVE)
-        if is_guarding and any(page.backing.is_hugetlb for page in self.pages(op.span)):
-            return Refusal(errno.EINVAL)  # (code) There are no guard regions in hugetlb memory.
-        if op.advice is Advice.FREE and not all(page.is_private_anonymous for page in self.pages(op.span)):
-            return Refusal(errno.EINVAL)  # madvise(2): it can be applied to private anonymous pages only.
+        takes = {self.takes(op.advice, page) for page in self.pages(op.span)}
+        if takes == {False}:
+            return Refusal(errno.EINVAL)
+        if len(takes) > 1:
+            raise Unspecified("how far advice comes that isn't for all of the memory")
         if op.advice in (Advice.PAGEOUT, Advice.COLD, Advice.FREE):
             self.split_frames(op)
         elif op.advice is not Advice.GUARD_REMOVE:  # (code) There is no guard in a huge page.
@@ -28,6 +28,19 @@ class AdviceOnPages(Access):
         for number in op.span.pages():
             self.advise_page(op.advice, number, self.memory[number])
         return None
+
+    @staticmethod
+    def takes(advice: Advice, page: Page) -> bool:
+        """Whether advice is for memory of this kind."""
+        match advice:
+            case Advice.FREE:
+                return page.is_private_anonymous  # madvise(2): private anonymous pages only.
+            case Advice.PAGEOUT | Advice.COLD:
+                return not page.backing.is_hugetlb  # madvise(2): not huge TLB pages.
+            case Advice.GUARD_INSTALL | Advice.GUARD_REMOVE:
+                return not page.backing.is_hugetlb  # (code) There are no guard regions in hugetlb memory.
+            case _:
+                return True
 
     @staticmethod
     def size_advice_of(page: Page) -> Advice | None:
@@ -38,18 +51,20 @@ class AdviceOnPages(Access):
 
     def collapse(self, op: Advise) -> Answer:
         """madvise(2): a best-effort collapse of each aligned stretch in the span; what failed last is answered."""
+        if any(page.stays_small or page.backing.is_hugetlb for page in self.pages(op.span)):
+            raise Unspecified("with what MADV_COLLAPSE is refused where huge pages are unwanted")
         refusal: Answer = None
         units = sorted({self.unit(number) for number in op.span.pages()})
-        for unit in units:
-            if op.span.start <= unit.start and unit.end <= op.span.end:
-                refusal = self.collapse_unit(unit) or refusal
+        stretches = [unit for unit in units if op.span.start <= unit.start and unit.end <= op.span.end]
+        if not stretches:
+            raise Unspecified("with what MADV_COLLAPSE is refused where there is no room for a huge page")
+        for unit in stretches:
+            refusal = self.collapse_unit(unit) or refusal
         return refusal
 
     def collapse_unit(self, unit: Span) -> Answer:
         """A stretch becomes a huge page, which has one bit for all its pages: none of them may be protected."""
         pages = list(self.pages(unit))
-        if any(page.stays_small or page.backing.is_hugetlb for page in pages):
-            raise Unspecified("with what MADV_COLLAPSE is refused where huge pages are unwanted")
         if len(self.mappings_of(unit)) > 1:
             raise Unspecified("with what MADV_COLLAPSE is refused where no huge page fits a mapping")
         if all(page.huge for page in pages):

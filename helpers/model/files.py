@@ -20,9 +20,12 @@ class Files(Memory):
         return (page for page in self.pages_of_file(file, span) if page.content is not Content.GUARD)
 
     def punch_hole(self, op: PunchHole) -> None:
-        """userfaultfd.rst: MADV_REMOVE, which is the same, drops the protection. Private copies stay."""
+        """userfaultfd.rst: MADV_REMOVE, which is the same, drops the protection.
+
+        Private copies stay, (code) but not those of hugetlb memory.
+        """
         for page in self.content_of_file(op.file, op.span):
-            if not page.anonymous:
+            if not page.anonymous or page.backing.is_hugetlb:
                 page.drop(keep_protection=False)
                 page.discarded = True
 

@@ -58,6 +58,8 @@ class Mappings(Memory):
         """userfaultfd(2): without UFFD_FEATURE_EVENT_REMAP the new place isn't registered."""
         if any(number in self.memory for number in range(op.to, op.to + len_of(op.span))):
             raise Unspecified("what is moved onto other memory")
+        if len(self.mappings_of(op.span)) > 1:
+            raise Unspecified("whether more than one mapping is moved at a time")
         self.split_at_borders(op.span)
         for offset, (number, page) in enumerate(zip(op.span.pages(), [*self.pages(op.span)], strict=True)):
             del self.memory[number]

@@ -9,7 +9,8 @@ import pytest
 
 from helpers.exploration.alphabet import letters
 from helpers.exploration.as_test import as_test
-from helpers.exploration.search import Search, Tally
+from helpers.exploration.judge import Tally
+from helpers.exploration.search import Search
 from helpers.exploration.settings import Setting
 from helpers.exploration.worlds import World, full_world, small_world, world_of_stub
 from helpers.host import Host

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from helpers.exploration.search import Tally as SearchTally
+from helpers.exploration.judge import Tally as SearchTally
 from helpers.host import Subject, describe
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.stash import HOST, TROUBLES, VOICE
