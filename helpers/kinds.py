@@ -76,6 +76,8 @@ class Kind:
                 return Read(span)
             case "write":
                 return Write(span)
+            case "write one":
+                return Write(Span(span.start, span.start + 1))
             case "mprotect none":
                 return Protection(span, Prot.NONE)
             case "guard":

@@ -1,9 +1,12 @@
-"""Every short program: whatever is done to memory, every answer is the contract's."""
+"""Programs that nobody wrote: whatever is done to memory, every answer is the contract's."""
 
+import os
 from collections.abc import Callable
 
 import pytest
 
+from helpers.exploration.judge import Tally
+from helpers.exploration.random_programs import ALL_KINDS, MANY_PAGES, Breadth
 from helpers.exploration.settings import SETTINGS, Setting
 from helpers.plugins.exploration import Explorer, properties_of
 
@@ -11,27 +14,52 @@ from helpers.plugins.exploration import Explorer, properties_of
 BLOCKS = 20
 #: Seconds for the programs of a test, by how long they are at most; each letter more makes it some forty times as many.
 LIMITS = {1: 120, 2: 120, 3: 600}
+#: Into so many tests random programs are divided; where they have a time, one takes so many seconds.
+CHUNKS, SECONDS = 8, 15.0
+#: Seconds for one of these, in which a program that differs is shrunk.
+LIMIT_OF_CHUNK = 600
+#: How many random programs of a thousand are drawn how wide.
+BREADTHS = {"all-kinds": (ALL_KINDS, 850), "many-pages": (MANY_PAGES, 150)}
+
+whatever = pytest.mark.clause("categories", "selection", "output", "protect-reported", "second-witness")
+
+
+def divided(config: pytest.Config) -> list[object]:
+    """The settings, with the place of the first letter of their programs, and how many places there are."""
+    depth = config.getoption("depth")
+    blocks = 1 if depth <= 2 else BLOCKS
+    return [
+        pytest.param(
+            setting,
+            (block, blocks),
+            id=f"{setting}-{block}" if blocks > 1 else str(setting),
+            marks=[pytest.mark.needs(*setting.needs), pytest.mark.timeout(LIMITS.get(depth, 36_000))],
+        )
+        for setting in SETTINGS
+        for block in range(blocks)
+    ]
+
+
+def chunks(config: pytest.Config) -> int:
+    """Into how many tests random programs are divided, as all workers of a run know it."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    seconds = config.getoption("seconds")
+    return CHUNKS if seconds is None else max(1, round(seconds / SECONDS)) * workers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    depth = metafunc.config.getoption("depth")
-    blocks = 1 if depth <= 2 else BLOCKS
-    metafunc.parametrize(
-        ("setting", "block"),
-        [
-            pytest.param(
-                setting,
-                (block, blocks),
-                id=f"{setting}-{block}" if blocks > 1 else str(setting),
-                marks=[pytest.mark.needs(*setting.needs), pytest.mark.timeout(LIMITS.get(depth, 36_000))],
-            )
-            for setting in SETTINGS
-            for block in range(blocks)
-        ],
-    )
+    if "block" in metafunc.fixturenames:
+        metafunc.parametrize(("setting", "block"), divided(metafunc.config))
+    elif "chunk" in metafunc.fixturenames:
+        metafunc.parametrize("chunk", range(chunks(metafunc.config)))
 
 
-@pytest.mark.clause("categories", "selection", "output", "protect-reported", "second-witness")
+def record(tally: Tally, record_property: Callable[[str, object], None]) -> None:
+    for name, count in properties_of(tally).items():
+        record_property(name, count)
+
+
+@whatever
 @pytest.mark.python_only("programs by the thousand, which are made as they run")
 def test_every_short_program(
     explorer: Explorer,
@@ -44,8 +72,29 @@ def test_every_short_program(
     depth, (place, blocks) = pytestconfig.getoption("depth"), block
     first = range(place, len(search.alphabet), blocks)
     tally = search.all_of(depth, first)
-    for name, count in properties_of(tally).items():
-        record_property(name, count)
+    record(tally, record_property)
     assert tally.programs == len(first) * sum(len(search.alphabet) ** more for more in range(depth))
     assert tally.programs == tally.ran + tally.unspecified + tally.passed_over
     assert tally.ran > 0
+
+
+@whatever
+@pytest.mark.timeout(LIMIT_OF_CHUNK)
+@pytest.mark.python_only("programs by the hundred, which are made as they run")
+@pytest.mark.parametrize(("breadth", "share"), BREADTHS.values(), ids=BREADTHS)
+def test_random_programs(
+    explorer: Explorer,
+    breadth: Breadth,
+    share: int,
+    chunk: int,
+    pytestconfig: pytest.Config,
+    record_property: Callable[[str, object], None],
+) -> None:
+    of_all = share / 1000 / chunks(pytestconfig)
+    programs, seconds = (pytestconfig.getoption(name) for name in ("programs", "seconds"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    search = explorer.random_search(breadth)
+    seed = (pytestconfig.getoption("seed") * 1_000 + chunk) * 1_000
+    tally = search.run(seed, max(1, round(programs * of_all)), seconds and seconds * workers * of_all)
+    record(tally, record_property)
+    assert tally.programs == tally.ran > 0

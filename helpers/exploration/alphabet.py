@@ -57,15 +57,15 @@ def letters(setting: Setting, facts: Facts, missing: Collection[str] = ()) -> tu
     if len(spans) == 1:
         part = setting.parts[0]
         elsewhere = -(-whole.end // huge) * huge if part.kind.is_huge else whole.end + 1
-        found += _of_a_mapping(part.kind, whole, elsewhere)
+        found += _of_a_mapping(part.kind, whole, elsewhere, facts)
         found += _of_all_memory(part.tracking, whole, facts)
         found += _also(setting.also, whole, missing)
     else:
         for part, span in zip(setting.parts, spans, strict=True):
             border = span.end - 1 if span == spans[0] else span.start
             found += _at_a_border(part.kind, span, border)
-        found += _scans_of_a_part(Span(spans[0].end - 1, spans[1].start + 1))
-        found += _scans_of_a_part(Span(spans[0].start, spans[1].start + 1))
+        found += _scans_of_a_part(Span(spans[0].end - 1, spans[1].start + 1), facts)
+        found += _scans_of_a_part(Span(spans[0].start, spans[1].start + 1), facts)
     return tuple(dict.fromkeys(found))
 
 
@@ -74,7 +74,7 @@ def _of_all_memory(tracking: Tracking, whole: Span, facts: Facts) -> Iterator[Op
     yield CloseUserfaultfd()
     if facts.soft_dirty:
         yield ClearRefs()
-        yield Map(Span(whole.end, whole.end + 1))
+        yield Map(Span(whole.end, whole.end + 1), prot=Prot.READ)
     yield Register(whole, Tracking.ASYNC if tracking is Tracking.NONE else tracking)
     if tracking is Tracking.ACCESS:
         yield RwProtect(whole)
@@ -100,6 +100,7 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
 #: and one that isn't in the address space of a process.
 _WRONG: tuple[tuple[str, int | At], ...] = (
     ("size", 8),
+    ("vec_len", 1 << 61),
     ("flags", 1 << 7 | 1),
     ("vec", At(1 << 10)),
     ("vec", (1 << 64) - 8),
@@ -120,13 +121,13 @@ def _at_a_border(kind: Kind, span: Span, page: int) -> Iterator[Operation]:
     yield Protection(some, Prot.READ)
 
 
-def _of_a_mapping(kind: Kind, span: Span, elsewhere: int) -> Iterator[Operation]:
+def _of_a_mapping(kind: Kind, span: Span, elsewhere: int, facts: Facts) -> Iterator[Operation]:
     """What is done to a page, to a part and to the whole of a mapping. ``elsewhere``: where there is room."""
     page, part = Span(span.start + 1, span.start + 2), Span(span.start + 1, span.start + 3)
     yield Read(page)
     yield Write(page)
     yield KernelWrite(page)
-    yield from _scans_of_a_part(part)
+    yield from _scans_of_a_part(part, facts)
     # Of a hugetlb page, nothing else than these can be done to a part.
     page = span if kind.backing.is_hugetlb else page
     for some in dict.fromkeys([page, span]):
@@ -153,6 +154,7 @@ def _of_a_mapping(kind: Kind, span: Span, elsewhere: int) -> Iterator[Operation]
         yield Advise(page, Advice.GUARD_INSTALL)
         yield Advise(span, Advice.GUARD_REMOVE)
     if kind.is_split:
+        yield Scan(span, WP, mask=WRITTEN | Category.HUGE, returned=facts.known, max_pages=2)
         yield Advise(span, Advice.HUGEPAGE)
         yield Advise(span, Advice.COLLAPSE)
 
@@ -164,12 +166,12 @@ def _scans(whole: Span, facts: Facts) -> Iterator[Operation]:
     yield replace(fast, returned=facts.known)
     yield replace(fast, max_pages=1)
     yield replace(fast, vec_len=1)
-    yield replace(fast, vec_len=None, returned=Category(0))
+    yield replace(fast, vec_len=None, mask=WRITTEN | Category.PRESENT, returned=Category(0))
     yield replace(fast, flags=WP | ScanFlag.CHECK_WPASYNC)
     yield replace(fast, mask=Category.PRESENT, returned=Category.PRESENT)
     yield replace(fast, inverted=WRITTEN)
     yield replace(fast, mask=Category(0), anyof=WRITTEN | Category.SWAPPED, max_pages=2)
 
 
-def _scans_of_a_part(part: Span) -> Iterator[Operation]:
-    yield Scan(part, WP, mask=WRITTEN, returned=WRITTEN)
+def _scans_of_a_part(part: Span, facts: Facts) -> Iterator[Operation]:
+    yield Scan(part, WP, mask=WRITTEN, returned=facts.known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from helpers.deviations import Erratum, together
 from helpers.exploration.worlds import World
@@ -17,6 +17,8 @@ from helpers.operations import Operation
 class Tally:
     """What became of programs."""
 
+    #: What they are called where they are counted.
+    name: ClassVar[str] = "programs"
     #: How many there are.
     programs: int = 0
     ran: int = 0
@@ -36,14 +38,26 @@ class Tally:
         )
 
 
+class RandomTally(Tally):
+    """What became of random programs; ``unspecified`` and ``passed_over`` count operations that were left out."""
+
+    name = "random programs"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.ran:,} random programs ran; of the operations drawn, {self.unspecified:,} were left out that do "
+            f"what no document decides, and {self.passed_over:,} that might not come back"
+        )
+
+
 class Judge:
     """Runs programs in a world. ``retell`` runs one in a lab, page by page: it raises KernelDiffers with the whole
     story, or returns the lab, which knows by which errata the program deviates."""
 
-    def __init__(self, world: World, retell: Callable[[Sequence[Operation]], Lab]) -> None:
+    def __init__(self, world: World, retell: Callable[[Sequence[Operation]], Lab], tally: Tally) -> None:
         self.world = world
         self.retell = retell
-        self.tally = Tally()
+        self.tally = tally
         #: The errata that made a difference so far, and the differences that they explain.
         self.met: list[type[Erratum]] = []
         self.explained: set[tuple[Operation, Any, Any]] = set()

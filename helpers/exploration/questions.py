@@ -21,8 +21,8 @@ def decided(model: Model, pages: Iterable[Page]) -> Category:
     return category(model.known & ~undecided)
 
 
-def questions(model: Model) -> Iterator[tuple[Operation, Any]]:
-    """Scans by shape, and read(2) of pagemap, each with the contract's answer, as far as documents decide it where a
+def questions(model: Model, known: Model) -> Iterator[tuple[Operation, Any, Any]]:
+    """Scans by shape, and read(2) of pagemap, each with what two models say: as far as documents decide it where a
     program has ended."""
     used = Span(min(model.memory, default=0), max(model.memory, default=0) + 1)
     around = Span(used.start, used.end + 1)
@@ -41,6 +41,7 @@ def questions(model: Model) -> Iterator[tuple[Operation, Any]]:
         asked.append(replace(everything, returned=decided(model, model.child.values()), process="child"))
     for question in asked:
         try:
-            yield question, question.run(model)
+            told = question.run(model)
+            yield question, told, told if known is model else question.run(known)
         except Unspecified:
             continue

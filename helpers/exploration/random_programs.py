@@ -145,10 +145,10 @@ class _Draft:
         return True
 
     def end(self) -> Program:
-        for question, told in questions(self.contract):
+        for question, expected, predicted in questions(self.contract, self.known):
             self.operations.append(question)
-            self.expected.append(told)
-            self.predicted.append(told if self.known is self.contract else question.run(self.known))
+            self.expected.append(expected)
+            self.predicted.append(predicted)
         return Program(
             tuple(self.operations),
             tuple(self.expected),

@@ -47,7 +47,7 @@ class Search:
         retell: Callable[[Sequence[Operation]], Lab],
         may_hang: bool = False,
     ) -> None:
-        self.judge = Judge(world, retell)
+        self.judge = Judge(world, retell, Tally())
         self.tally = self.judge.tally
         self.alphabet = alphabet
         self.may_hang = may_hang

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helpers.kinds import BY_NAME, Kind
 from helpers.operations import (
@@ -109,6 +109,11 @@ class Setting:
             place += length
         return spans
 
+    def in_words(self, pages_per_huge_page: int) -> list[str]:
+        """What memory there is, a line for each mapping."""
+        spans = zip(self.parts, self.spans(pages_per_huge_page), strict=True)
+        return [f"{span}: {part.kind.name}, {part.kind.description}" for part, span in spans]
+
     def operations(self, pages_per_huge_page: int) -> Iterator[Operation]:
         """What brings the memory about, and registers it."""
         spans = self.spans(pages_per_huge_page)
@@ -125,8 +130,17 @@ def file_of(place: int) -> str:
     return f"file{place or ''}"
 
 
+_SPARSE = replace(
+    BY_NAME["thp"],
+    name="thp-sparse",
+    description="a transparent huge page of which one page was written",
+    populate=("hugepage", "write one", "nohugepage"),
+)
+_KINDS = {**BY_NAME, _SPARSE.name: _SPARSE}
+
+
 def _alone(name: str, *also: Also, tracking: Tracking = Tracking.ASYNC, begun: Begun = Begun.AS_IT_IS) -> Setting:
-    return Setting((Part(BY_NAME[name], tracking, begun=begun),), frozenset(also))
+    return Setting((Part(_KINDS[name], tracking, begun=begun),), frozenset(also))
 
 
 def _pair(first: str, second: str, gap: int = 0, tracking: Tracking = Tracking.ASYNC) -> Setting:
@@ -161,6 +175,8 @@ SETTINGS: tuple[Setting, ...] = (
     _pair("anon", "anon", tracking=Tracking.NONE),
     _alone("thp", Also.FORK),
     _alone("thp", begun=Begun.WANTING),
+    _alone("thp-sparse"),
+    _alone("thp-sparse", begun=Begun.CLEARED),
     _alone("thp-zero"),
     _alone("shmem-thp"),
     _alone("hugetlb-private", Also.FORK),

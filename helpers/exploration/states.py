@@ -68,8 +68,6 @@ class States:
     def asked(self, state: State) -> tuple[list[Operation], list[Any], list[Any]]:
         """What is asked in a state, and what both models say."""
         if state.asked is None:
-            both = list(questions(state.contract))
-            asked, told = [question for question, _ in both], [answer for _, answer in both]
-            is_same = state.known is state.contract
-            state.asked = asked, told, told if is_same else [question.run(state.known) for question in asked]
+            found = list(questions(state.contract, state.known))
+            state.asked = [one[0] for one in found], [one[1] for one in found], [one[2] for one in found]
         return state.asked

@@ -54,7 +54,7 @@ class Access(Memory):
                 self.write_to_huge_page(number, page)
             self.populate(page, write)
         self.make_entry(number)
-        if not write:
+        if not write or page.was_huge_of_file:
             self.fault_around(page)
 
     def write_to_huge_page(self, number: int, page: Page) -> None:
@@ -98,7 +98,8 @@ class Access(Memory):
             page.alternative = None
 
     def fault_around(self, page: Page) -> None:
-        """A load from memory that isn't registered may map neighbours, too: no document says which."""
+        """A load from memory that isn't registered may map neighbours, too; a store where a huge page was: no document
+        says which."""
         if page.tracking is not Tracking.NONE or page.is_private_anonymous or page.backing.is_hugetlb:
             return
         for other in self.memory.values():

@@ -158,12 +158,12 @@ class AdviceOnPages(Access):
             return
         if page.of_child_too:
             raise Unspecified(f"whether page {number}, which a child has as well, is reclaimed")
+        if page.alternative or (page.of_huge_frame and not page.stored and page.anonymous):
+            raise Unspecified(f"whether page {number}, which only holds zeros, is reclaimed")
         if page.may_be_dropped:
             page.drop(keep_protection=False)
             page.discarded = True
             return
-        if page.alternative or (page.of_huge_frame and not page.stored and page.anonymous):
-            raise Unspecified(f"whether page {number}, which only holds zeros, is reclaimed")
         page.huge = False
         page.hold(Content.SWAPPED if page.anonymous else Content.NONE)
         if page.anonymous:

@@ -90,7 +90,7 @@ class Page:
 
     def continues(self, other: Page) -> bool:
         """(code) Whether the mapping of this page is one with that of the page before it."""
-        same = ("backing", "shared", "prot", "file", "tracking", "wants_huge")
+        same = ("backing", "shared", "prot", "file", "tracking", "wants_huge", "stays_small")
         if any(getattr(self, name) != getattr(other, name) for name in same):
             return False
         # Shared memory without a file is one of its own; its pages count from the start of its mapping.

@@ -9,7 +9,9 @@ import pytest
 
 from helpers.exploration.alphabet import letters
 from helpers.exploration.as_test import as_test
-from helpers.exploration.judge import Tally
+from helpers.exploration.judge import Judge, RandomTally, Tally
+from helpers.exploration.random_programs import Breadth, programs
+from helpers.exploration.random_search import RandomSearch
 from helpers.exploration.search import Search
 from helpers.exploration.settings import Setting
 from helpers.exploration.worlds import World, full_world, small_world, world_of_stub
@@ -20,7 +22,6 @@ from helpers.model import Facts
 from helpers.operations import Operation, Target
 from helpers.plugins.machine import host_for, stub_named
 from helpers.plugins.stash import FOUND, LAB
-from helpers.plugins.verdict import PROGRAMS
 
 
 class Explorer:
@@ -29,24 +30,32 @@ class Explorer:
     def __init__(self, item: pytest.Item) -> None:
         self.item = item
         self.config = item.config
-        self.labs: list[Lab] = []
+        self.base: Lab | None = None
 
     def search(self, setting: Setting) -> Search:
         """A search among the programs that begin with a setting."""
         host = host_for(self.config, setting.needs)
-        found = self.config.stash[FOUND]
-        base = Lab(host, self.target(host.facts), found.present, untold=found.untold)
-        self.labs.append(base)
-        self.item.stash[LAB] = base
-        world = self.world(setting, host)
+        world = self.world(setting.has_huge_pages, host)
         return Search(
             setting,
             world,
-            found.present,
+            self.config.stash[FOUND].present,
             letters(setting, world.facts, host.missing),
-            self.retelling(setting, base),
-            may_hang=self.config.getoption("dangerous"),
+            self.retelling(host, setting),
+            self.may_hang,
         )
+
+    def random_search(self, breadth: Breadth) -> RandomSearch:
+        """A search among programs of any length, whose arguments are so wide."""
+        host = host_for(self.config, ())
+        world = self.world(breadth.is_small, host)
+        drawn = programs(world.facts, self.config.stash[FOUND].present, host.missing, breadth, self.may_hang)
+        kept = self.config.rootpath / self.config.getoption("failures") / "programs"
+        return RandomSearch(Judge(world, self.retelling(host), RandomTally()), drawn, kept)
+
+    @property
+    def may_hang(self) -> bool:
+        return bool(self.config.getoption("dangerous"))
 
     def target(self, facts: Facts) -> Target:
         if self.config.getoption("stub"):
@@ -56,22 +65,21 @@ class Explorer:
     def host(self) -> Host:
         return host_for(self.config, ())
 
-    def world(self, setting: Setting, host: Host) -> World:
-        if not setting.has_huge_pages:
+    def world(self, is_small: bool, host: Host) -> World:
+        if not is_small:
             return full_world(host.facts, self.target)
         return (world_of_stub if self.config.getoption("stub") else small_world)(host.facts, self.target)
 
-    def retelling(self, setting: Setting, base: Lab) -> Callable[[Sequence[Operation]], Lab]:
+    def retelling(self, host: Host, setting: Setting | None = None) -> Callable[[Sequence[Operation]], Lab]:
         """What runs a program again in a lab beside the test's, and raises KernelDiffers with the whole story."""
-        memory = [
-            f"{span}: {part.kind.name}, {part.kind.description}"
-            for part, span in zip(setting.parts, setting.spans(base.huge), strict=True)
-        ]
+        found = self.config.stash[FOUND]
+        base = Lab(host, self.target(host.facts), found.present, untold=found.untold)
+        self.base = self.item.stash[LAB] = base
+        memory = setting.in_words(base.huge) if setting else []
 
         def retell(program: Sequence[Operation]) -> Lab:
             lab = base.beside(base.host, self.target(base.facts))
             lab.memory = memory
-            self.labs.append(lab)
             self.item.stash[LAB] = lab  # Of which the C program is made, if this is where the test ends.
             try:
                 for operation in program:
@@ -89,8 +97,8 @@ class Explorer:
         return retell
 
     def close(self) -> None:
-        for lab in self.labs:
-            lab.close()
+        if self.base:
+            self.base.close()
 
 
 @pytest.fixture
@@ -105,4 +113,4 @@ def explorer(request: pytest.FixtureRequest) -> Iterator[Explorer]:
 
 def properties_of(tally: Tally) -> dict[str, int]:
     """What a report says of programs."""
-    return {f"{PROGRAMS}{name}": count for name, count in asdict(tally).items()}
+    return {f"{tally.name}: {name}": count for name, count in asdict(tally).items()}

@@ -15,13 +15,12 @@ from typing import Any, TextIO
 
 import pytest
 
+from helpers.exploration.judge import RandomTally
 from helpers.exploration.judge import Tally as SearchTally
 from helpers.host import Subject, describe
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.stash import HOST, TROUBLES, VOICE
 
-#: Before the names of the properties of a report that count programs.
-PROGRAMS = "programs: "
 COMBINATIONS = "mask combinations proven"
 #: The property of a report that names an erratum which made a difference.
 ERRATUM = "erratum"
@@ -47,8 +46,10 @@ class Tally:
     xfailed: int = 0
     skipped: int = 0
     combinations: int = 0
-    #: Of the programs that nobody wrote, what became of how many.
-    programs: Counter[str] = field(default_factory=Counter)
+    #: What became of the programs that nobody wrote, by what they are called.
+    programs: dict[str, SearchTally] = field(
+        default_factory=lambda: {kind.name: kind() for kind in (SearchTally, RandomTally)}
+    )
     #: What is known of why tests fail, and how many of them.
     known: Counter[str] = field(default_factory=Counter)
     #: Why tests couldn't be told, and how many of them.
@@ -82,9 +83,10 @@ class Tally:
             if name == COMBINATIONS and report.when == "call" and isinstance(value, int)
         )
 
-        counted = [(name, value) for name, value in report.user_properties if name.startswith(PROGRAMS)]
-        for name, value in counted if report.when == "call" else ():
-            self.programs[name.removeprefix(PROGRAMS)] += int(value)  # type: ignore[call-overload]
+        for name, value in report.user_properties if report.when == "call" else ():
+            which, _, what = name.partition(": ")
+            if what and which in self.programs:
+                setattr(self.programs[which], what, getattr(self.programs[which], what) + value)
 
     def trouble(self, sentence: str) -> None:
         """Something went wrong that is no fault of the kernel's."""
@@ -140,7 +142,7 @@ class Tally:
                 print(self.words(kernel), file=sys.stderr, flush=True)
 
     def words(self, kernel: str) -> str:
-        searched = [str(SearchTally(**self.programs))] if self.programs else []
+        searched = [str(tally) for tally in self.programs.values() if tally.programs]
         sentences = [f"pagemap-scan: {sentence}" for sentence in [*self.sentences(), *searched]]
         return "\n".join([*sentences, self.line(kernel)])
 

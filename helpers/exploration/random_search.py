@@ -1,0 +1,68 @@
+"""The search among random programs: one that differs is shrunk, and kept for the next run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.strategies import SearchStrategy
+
+from helpers.exploration.judge import Judge, Tally
+from helpers.exploration.random_programs import Program
+from helpers.lab import KernelDiffers
+
+#: So many programs are drawn from one seed: between such batches it is seen whether time is over.
+BATCH = 25
+
+
+class RandomSearch:
+    """Runs programs that are drawn, as a :class:`Judge` does. ``kept``: the directory in which those that differ are
+    kept."""
+
+    def __init__(self, judge: Judge, drawn: SearchStrategy[Program], kept: Path) -> None:
+        self.judge = judge
+        self.drawn = drawn
+        self.kept = kept
+        self.tally = judge.tally
+        self.difference: KernelDiffers | None = None
+
+    def run(self, first_seed: int, programs: int, seconds: float | None = None) -> Tally:
+        """So many programs; with ``seconds`` as many as there is time for. Raises KernelDiffers for the shortest found
+        that is told otherwise than it is known."""
+        end = None if seconds is None else time.monotonic() + seconds
+        number = first_seed
+        while self.tally.programs < programs if end is None else time.monotonic() < end:
+            self.run_batch(number, BATCH if end else min(BATCH, programs - self.tally.programs))
+            number += 1
+        return self.tally
+
+    def run_batch(self, number: int, programs: int) -> None:
+        ask = given(self.drawn)(self.ask)
+        ask = settings(
+            max_examples=programs,
+            deadline=None,
+            database=DirectoryBasedExampleDatabase(self.kept),
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        )(ask)
+        try:
+            seed(number)(ask)()
+        except KernelDiffers:
+            if self.difference is None:
+                raise
+            # What hypothesis adds is the program once more, and longer than anybody reads.
+            told = KernelDiffers(*self.difference.args)
+            told.add_note(self.difference.__notes__[0])
+            raise told from None
+
+    def ask(self, program: Program) -> None:
+        self.tally.programs += 1
+        self.tally.unspecified += program.unspecified
+        self.tally.passed_over += program.passed_over
+        try:
+            self.judge.judge(program.operations, program.expected, program.predicted)
+        except KernelDiffers as difference:
+            self.difference = difference
+            raise
