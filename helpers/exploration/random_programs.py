@@ -281,6 +281,9 @@ def _advise(draw: Draw, draft: _Draft) -> Operation:
     unasked = {Advice.HWPOISON, Advice.MERGEABLE}
     if kind.backing.is_hugetlb:
         unasked |= {Advice.HUGEPAGE, Advice.NOHUGEPAGE, Advice.COLLAPSE}
+    if kind.backing.has_file:
+        # Many pages of a file may stay for long on a busy machine, and they are waited for; short programs ask for few.
+        unasked |= {Advice.PAGEOUT}
     return Advise(span, draw(st.sampled_from([advice for advice in Advice if advice not in unasked])))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.strategies import SearchStrategy
 
@@ -39,16 +39,17 @@ class RandomSearch:
         return self.tally
 
     def run_batch(self, number: int, programs: int) -> None:
-        ask = given(self.drawn)(self.ask)
+        # In this order: a seed takes the database away, since what it gives it gives again.
         ask = settings(
             max_examples=programs,
             deadline=None,
             database=DirectoryBasedExampleDatabase(self.kept),
             report_multiple_bugs=False,
+            phases=(Phase.reuse, Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
-        )(ask)
+        )(seed(number)(given(self.drawn)(self.ask)))
         try:
-            seed(number)(ask)()
+            ask()
         except KernelDiffers:
             if self.difference is None:
                 raise

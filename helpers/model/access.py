@@ -27,10 +27,15 @@ class Access(Memory):
 
     def access(self, span: Span, write: bool) -> None:
         """Each page is touched; of a huge page that stays one, the first touch does all there is to do."""
-        number = span.start
+        number, files = span.start, {}
         while number < span.end:
             self.fault_in(number, write)
-            number = self.unit(number).end if self.memory[number].huge else number + 1
+            page = self.memory[number]
+            if not write or page.was_huge_of_file:
+                files[page.backing, page.file, page.tracking] = page
+            number = self.unit(number).end if page.huge else number + 1
+        for page in files.values():
+            self.fault_around(page)
 
     def fault_in(self, number: int, write: bool) -> None:
         """A page is loaded from or stored to by a process that may."""
@@ -54,15 +59,15 @@ class Access(Memory):
                 self.write_to_huge_page(number, page)
             self.populate(page, write)
         self.make_entry(number)
-        if not write or page.was_huge_of_file:
-            self.fault_around(page)
 
     def write_to_huge_page(self, number: int, page: Page) -> None:
         """What a store to a page of a huge one does to all of it."""
         unit = self.unit(number)
         if page.content is Content.ZERO and not page.protected:
             raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
-        if page.protected and page.is_huge_of_file and page.is_of_huge_page:
+        if page.is_huge_of_file and not page.is_of_huge_page:
+            raise Unspecified("whether a file's huge page stays one when it is written to where none is wanted")
+        if page.protected and page.is_huge_of_file:
             # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).
             for part in self.pages(unit):
                 part.protected = False

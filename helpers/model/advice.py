@@ -69,6 +69,8 @@ class AdviceOnPages(Access):
             raise Unspecified("with what MADV_COLLAPSE is refused where no huge page fits a mapping")
         if all(page.huge for page in pages):
             return None  # madvise(2): what is mapped so already is a success.
+        if any(page.backing.has_file and not page.shared for page in pages):
+            raise Unspecified("whether a private mapping of a file is collapsed")
         is_tracked = any(page.tracking is not Tracking.NONE for page in pages)
         if is_tracked and not all(page.is_private_anonymous for page in pages):
             raise Unspecified("whether registered memory that is a file's or shared is collapsed")
@@ -105,16 +107,26 @@ class AdviceOnPages(Access):
         for unit in {self.unit(number) for number in op.span.pages()}:
             parts = [self.memory[number] for number in unit.pages() if number in self.memory]
             if unit.start >= op.span.start and unit.end <= op.span.end:
+                if op.advice is not Advice.PAGEOUT and not any(part.huge for part in parts):
+                    self.perhaps_split(parts)
                 continue
             if any(part.huge and (part.content is Content.ZERO or part.of_child_too) for part in parts):
                 for part in parts:
                     part.may_be_small = True
             else:
                 self.map_by_small_entries(self.memory, unit)
+            self.perhaps_split(parts)
             for part in parts:
-                if part.of_huge_frame and part.is_private_anonymous and not part.stored:
-                    part.alternative = Content.ZERO
                 part.of_huge_frame = False
+
+    @staticmethod
+    def perhaps_split(parts: list[Page]) -> None:
+        """Whether huge pages that are mapped in part, or by small entries, are split as well, no document says."""
+        for part in parts:
+            if part.of_huge_frame and part.is_private_anonymous and not part.stored:
+                part.alternative = Content.ZERO
+            elif part.was_huge_of_file and part.content is Content.PRESENT and not part.anonymous:
+                part.alternative = Content.NONE
 
     def advise_page(self, advice: Advice, number: int, page: Page) -> None:
         match advice:

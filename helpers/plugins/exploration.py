@@ -51,6 +51,7 @@ class Explorer:
         world = self.world(breadth.is_small, host)
         drawn = programs(world.facts, self.config.stash[FOUND].present, host.missing, breadth, self.may_hang)
         kept = self.config.rootpath / self.config.getoption("failures") / "programs"
+        kept /= "all-kinds" if breadth.is_small else "many-pages"
         return RandomSearch(Judge(world, self.retelling(host), RandomTally()), drawn, kept)
 
     @property

@@ -28,7 +28,7 @@ from helpers.tests.replays import ASKED, Replays, found_by_probing
 from helpers.tests.test_stubs import run_suite, verdict_of
 from suites.errata import ERRATA
 
-NOT_RECORDED = ("small_scope", "mask_combination", "random_patterns", "known_defect")
+NOT_RECORDED = ("small_scope", "mask_combination", "random_patterns", "known_defect", "test_programs")
 #: History that a model can express is as good as planted.
 HISTORY = [one for one in ERRATA if not one.has_probe() and any(callable(value) for value in vars(one).values())]
 #: What can go wrong.

@@ -7,7 +7,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Refused
-from helpers.model.bits import WP_MATCHING
+from helpers.model.bits import WP_MATCHING, WPALLOWED
 from helpers.model.walk import Walk
 from helpers.operations import Answer, At, CloseUserfaultfd, Operation, Scan, Tracking, Unregister, WriteProtect
 
@@ -26,7 +26,8 @@ class WpWithoutVecIgnoresMasks(Erratum):
     clauses = ("protect-without-vec",)
     evidence = (
         "the exclusive fast path of pagemap_scan_pmd_entry() in fs/proc/task_mmu.c (6.12 to 7.3) tests neither "
-        "category_mask nor the others; the paths for holes and huge pages do"
+        "category_mask nor the others; the paths for holes and huge pages do, and pagemap_scan_test_walk() looks for "
+        "WPALLOWED"
     )
 
     @staticmethod
@@ -44,7 +45,11 @@ class WpWithoutVecIgnoresMasks(Erratum):
     def takes_the_shortcut(self, walk: Walk, number: int, page: Page) -> bool:
         argument = walk.argument
         is_exclusive = bool(argument.flags & WP_MATCHING) and argument.vec_len is None
-        return is_exclusive and not page.huge and self.has_table(number)
+        if not is_exclusive or page.huge or not self.has_table(number):
+            return False
+        # Whole mappings are passed over before, for the one category that is true of a mapping.
+        wants = argument.mask & WPALLOWED
+        return (WPALLOWED ^ argument.inverted) & wants == wants
 
     def selects(self, walk: Walk, number: int, page: Page, categories: int) -> bool:
         return self.takes_the_shortcut(walk, number, page) or super().selects(walk, number, page, categories)
