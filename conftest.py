@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-errata", action="store_true", help="known defects fail: to bisect for one, say")
     group.addoption("--exhaustive", action="store_true", help="masks: all bits the kernel knows, all return masks")
     group.addoption("--depth", metavar="N", type=int, default=2, help="all programs of so many operations: 2")
-    group.addoption("--programs", metavar="N", type=int, default=100, help="so many random programs: 100")
+    group.addoption("--programs", metavar="N", type=int, default=40, help="so many random programs: 40")
     group.addoption("--seconds", metavar="N", type=float, help="random programs for so long, on all workers")
     group.addoption("--seed", metavar="N", type=int, default=0, help="other random programs than those of 0")
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")

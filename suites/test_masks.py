@@ -13,6 +13,8 @@ from helpers.plugins.labs import new_lab
 from helpers.plugins.stash import LAB
 from helpers.plugins.verdict import COMBINATIONS
 
+pytestmark = pytest.mark.last
+
 #: Bits 0 to 7 are in every default run.
 BITS = 8
 CHUNKS = 32

@@ -60,6 +60,7 @@ def record(tally: Tally, record_property: Callable[[str, object], None]) -> None
 
 
 @whatever
+@pytest.mark.first
 @pytest.mark.python_only("programs by the thousand, which are made as they run")
 def test_every_short_program(
     explorer: Explorer,

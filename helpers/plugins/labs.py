@@ -44,8 +44,10 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes many hours isn't part of a run that didn't ask for it; what may end the run comes last."""
-    items.sort(key=lambda item: item.get_closest_marker("may_hang") is not None)
+    """What takes many hours isn't part of a run that didn't ask for it; what finds most comes first, and what may end
+    the run comes last."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("may_hang", "last")])
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
     if config.getoption("exhaustive"):
         return
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])

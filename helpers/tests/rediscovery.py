@@ -6,7 +6,7 @@ The programs come as they do in a run that isn't divided: those of one operation
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from helpers.exploration.alphabet import letters
 from helpers.exploration.search import Search
@@ -32,28 +32,26 @@ def _search(setting: Setting, facts: Facts, broken: type[Model]) -> Search:
     return Search(setting, world, [], letters(setting, world.facts), retell)
 
 
-def kernels_for(broken: type[Model]) -> Iterable[Facts]:
-    """The kernels that stubs play in which it may show."""
-    yield facts_of("faithful-soft-dirty")
-    yield facts_of("faithful-rwp")
+def kernel_for(broken: type[Model]) -> Facts:
+    """What kernel a stub plays: one with read-write protection for what is about that, else with soft-dirty bits."""
+    is_rwp = broken.__module__.endswith("read_write_protection") or "rwp" in getattr(broken, "needs", ())
+    return facts_of("faithful-rwp" if is_rwp else "faithful-soft-dirty")
 
 
 def programs_until_found(broken: type[Model], depth: int = 2) -> int | None:
     """How many programs of up to so many operations run until one shows it; None where none does."""
+    facts = kernel_for(broken)
+    without = {"soft-dirty"} if facts.written_needs_registration else {"rwp"}
+    searches = [_search(setting, facts, broken) for setting in SETTINGS if not {*setting.needs} & without]
     ran = 0
-    for facts in kernels_for(broken):
-        is_rwp = facts.written_needs_registration
-        without = {"soft-dirty"} if is_rwp else {"rwp"}
-        settings = [one for one in SETTINGS if not {*one.needs} & without]
-        searches = [_search(setting, facts, broken) for setting in settings]
-        for length in range(1, depth + 1):
-            for search in searches:
-                before = search.tally.ran
-                try:
-                    search.all_of(length, shortest=length)
-                except _FoundIt:
-                    return ran + search.tally.ran - before
-                ran += search.tally.ran - before
+    for length in range(1, depth + 1):
+        for search in searches:
+            before = search.tally.ran
+            try:
+                search.all_of(length, shortest=length)
+            except _FoundIt:
+                return ran + search.tally.ran - before
+            ran += search.tally.ran - before
     return None
 
 
