@@ -12,12 +12,12 @@ from helpers.plugins.exploration import Explorer, properties_of
 
 #: Into so many tests the programs of a setting are divided, by their first letter, where they are more than two long.
 BLOCKS = 20
-#: Seconds for the programs of a test, by how long they are at most; each letter more makes it some forty times as many.
-LIMITS = {1: 120, 2: 120, 3: 600}
+#: Seconds for the programs of a test where they are longer than two; a letter more makes it some forty times as many.
+LIMIT, LIMIT_OF_LONGER = 1_800, 36_000
 #: Into so many tests random programs are divided; where they have a time, one takes so many seconds.
 CHUNKS, SECONDS = 8, 15.0
-#: Seconds for one of these, in which a program that differs is shrunk.
-LIMIT_OF_CHUNK = 600
+#: Seconds for one of these, in which a program that differs is shrunk, in an emulated machine as well.
+LIMIT_OF_CHUNK = 900
 #: How many random programs of a thousand are drawn how wide.
 BREADTHS = {"all-kinds": (ALL_KINDS, 850), "many-pages": (MANY_PAGES, 150)}
 
@@ -28,12 +28,14 @@ def divided(config: pytest.Config) -> list[object]:
     """The settings, with the place of the first letter of their programs, and how many places there are."""
     depth = config.getoption("depth")
     blocks = 1 if depth <= 2 else BLOCKS
+    # Of short ones, what every test has is enough, which is more in an emulated machine.
+    limit = [pytest.mark.timeout(LIMIT if depth == 3 else LIMIT_OF_LONGER)] if depth > 2 else []
     return [
         pytest.param(
             setting,
             (block, blocks),
             id=f"{setting}-{block}" if blocks > 1 else str(setting),
-            marks=[pytest.mark.needs(*setting.needs), pytest.mark.timeout(LIMITS.get(depth, 36_000))],
+            marks=[pytest.mark.needs(*setting.needs), *limit],
         )
         for setting in SETTINGS
         for block in range(blocks)
