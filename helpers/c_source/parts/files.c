@@ -26,11 +26,12 @@ static int new_file(int backing)
 		if ((type == TMPFS_MAGIC) != (backing == TMPFS) ||
 		    (backing == ON_DISK && (type == RAMFS_MAGIC || type == OVERLAYFS_MAGIC)))
 			continue;
-		fd = mkstemp(path);
-		if (fd >= 0) {
+		/* A file without a name from the start: a signal can't leave it behind. */
+		fd = open(directories[backing][index], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		if (fd < 0 && (fd = mkstemp(path)) >= 0)
 			unlink(path);
+		if (fd >= 0)
 			return fd;
-		}
 	}
 	errno = ENOENT;
 	return -1;
