@@ -170,7 +170,8 @@ def _can(kind: Kind, advice: Advice) -> bool:
         case Advice.FREE | Advice.GUARD_INSTALL:
             return private_anonymous
         case Advice.PAGEOUT:
-            # Whether a huge page of shared memory comes back from swap as one, the kernel may decide.
+            # Whether a huge page of shared memory comes back from swap as one, the kernel may decide: what it is until
+            # then is a test of its own.
             return not kind.backing.is_hugetlb and "zero" not in kind.name and kind.name != "shmem-thp"
         case Advice.COLD | Advice.GUARD_REMOVE:
             return not kind.backing.is_hugetlb
@@ -210,6 +211,21 @@ def test_categories_after_madvise_and_after_coming_back(lab: Lab, kind: Kind, ad
         if protected or kind.name != "thp-zero":
             lab.write(span.start)
             assert lab.scan(span, mask=C.WRITTEN).regions[0].start == span.start
+
+
+@pytest.mark.clause("advice-pageout", "written-since-protected")
+@pytest.mark.parametrize("way", ["written", "scan", "writeprotect"])
+def test_a_huge_page_of_shared_memory_that_is_reclaimed_is_what_it_was(lab: Lab, way: str) -> None:
+    lab.require("swap")
+    span = lab.prepare(BY_NAME["shmem-thp"])
+    if way == "scan":
+        lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)
+    elif way == "writeprotect":
+        lab.protect(span)
+    lab.advise(span, Advice.PAGEOUT)
+    found = lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions
+    assert found == ((Region(*span, C.WRITTEN),) if way == "written" else ())
+    lab.scan(span)
 
 
 @pytest.mark.clause("advice-dontneed")

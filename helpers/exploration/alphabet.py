@@ -155,6 +155,7 @@ def _of_a_mapping(kind: Kind, span: Span, elsewhere: int, facts: Facts) -> Itera
         yield Advise(span, Advice.GUARD_REMOVE)
     if kind.is_split:
         yield Scan(span, WP, mask=WRITTEN | Category.HUGE, returned=facts.known, max_pages=2)
+        yield Advise(span, Advice.PAGEOUT)
         yield Advise(span, Advice.HUGEPAGE)
         yield Advise(span, Advice.COLLAPSE)
 

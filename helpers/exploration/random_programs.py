@@ -58,27 +58,33 @@ FEW = 12
 @dataclass(frozen=True)
 class Breadth:
     """How wide the arguments are drawn. ``many``: pages of a mapping now and then. ``limits``: max_pages and vec_len at
-    which something may end; ``any_limit``: up to which they are any number beside these."""
+    which something may end; up to ``any_limit`` they are any number beside these.
+
+    Those three are counted in pages, or regions, for a kernel whose huge pages have so many pages.
+    """
 
     kinds: tuple[Kind, ...]
-    many: int
-    limits: tuple[int, ...]
-    any_limit: int
+    many: Callable[[int], int]
+    limits: Callable[[int], tuple[int, ...]]
+    any_limit: Callable[[int], int]
     is_small: bool = False
 
 
 #: For the small world: memory of all kinds, and limits that end among the first pages.
 ALL_KINDS = Breadth(
     tuple(kind for kind in BY_NAME.values() if kind.name not in ("anon-merged", "thp-several")),
-    30,
-    (1, 2, 3, 4),
-    8,
+    lambda huge: 3 * huge + 3,
+    lambda huge: (1, 2, 3, 4),
+    lambda huge: huge - 1,
     is_small=True,
 )
 #: For a world of the kernel's size: so many pages that a page table doesn't hold them, and so many regions that the
 #: kernel has no room for them at a time.
 MANY_PAGES = Breadth(
-    tuple(kind for kind in ALL_KINDS.kinds if not kind.is_huge), 1_100, (1, 2, 3, 511, 512, 513, 1024), 2_000
+    tuple(kind for kind in ALL_KINDS.kinds if not kind.is_huge),
+    lambda huge: 2 * huge + huge // 8,
+    lambda huge: (1, 2, 3, huge - 1, huge, huge + 1, 2 * huge),
+    lambda huge: 4 * huge,
 )
 
 
@@ -188,7 +194,7 @@ def _map(draw: Draw, draft: _Draft, kinds: Sequence[Kind]) -> None:
         if kind.is_huge or (draft.breadth.is_small and kind.backing.has_file):
             # In the small world, a page of a file is where it is in a mapping that begins with a huge page's stretch.
             place = -(-place // huge) * huge
-        pages = kind.units * huge if kind.is_huge else draw(_lengths(draft.breadth.many))
+        pages = kind.units * huge if kind.is_huge else draw(_lengths(draft.breadth.many(huge)))
         span = Span(place, place + pages)
         file = f"file{number}"
         for operation in kind.operations(span, file):
@@ -248,12 +254,13 @@ def _write_a_pattern(draw: Draw, draft: _Draft) -> Operation:
 
 def _scan(draw: Draw, draft: _Draft) -> Operation:
     """Masks of all kinds; those that trackers use come often."""
-    bits = st.integers(0, draft.facts.known.value).filter(lambda value: value & ~draft.facts.known.value == 0)
+    bits = st.integers(0, draft.facts.known.value).map(lambda value: value & draft.facts.known.value)
     some = st.one_of(
         st.sampled_from([0, Category.WRITTEN.value, Category.PRESENT.value, draft.facts.known.value]), bits
     )
     fast = draw(st.booleans())
-    limit = st.one_of(st.sampled_from(draft.breadth.limits), st.integers(1, draft.breadth.any_limit))
+    huge = draft.facts.pages_per_huge_page
+    limit = st.one_of(st.sampled_from(draft.breadth.limits(huge)), st.integers(1, draft.breadth.any_limit(huge)))
     return Scan(
         _span(draw, draft),
         draw(st.sampled_from([ScanFlag(0), ScanFlag.WP_MATCHING, *ScanFlag, *_BOTH])),
@@ -281,9 +288,6 @@ def _advise(draw: Draw, draft: _Draft) -> Operation:
     unasked = {Advice.HWPOISON, Advice.MERGEABLE}
     if kind.backing.is_hugetlb:
         unasked |= {Advice.HUGEPAGE, Advice.NOHUGEPAGE, Advice.COLLAPSE}
-    if kind.backing.has_file:
-        # Many pages of a file may stay for long on a busy machine, and they are waited for; short programs ask for few.
-        unasked |= {Advice.PAGEOUT}
     return Advise(span, draw(st.sampled_from([advice for advice in Advice if advice not in unasked])))
 
 
@@ -305,7 +309,7 @@ def _map_anew(draw: Draw, draft: _Draft) -> Operation:
 
 def _change_the_file(draw: Draw, draft: _Draft) -> Operation:
     span, kind, file = _of_a_mapping(draw, draft)
-    whole = next(one for one, _, name in draft.mappings if one.start <= span.start < one.end)
+    whole = next(one for one, _, _ in draft.mappings if one.start <= span.start < one.end)
     inside = Span(span.start - whole.start, span.end - whole.start)
     if not file:
         return Write(span)

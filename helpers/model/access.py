@@ -34,6 +34,7 @@ class Access(Memory):
             if not write or page.was_huge_of_file:
                 files[page.backing, page.file, page.tracking] = page
             number = self.unit(number).end if page.huge else number + 1
+        # Once for all pages of a file: it looks at all memory.
         for page in files.values():
             self.fault_around(page)
 

@@ -23,7 +23,7 @@ class AdviceOnPages(Access):
             raise Unspecified("how far advice comes that isn't for all of the memory")
         if op.advice in (Advice.PAGEOUT, Advice.COLD, Advice.FREE):
             self.split_frames(op)
-        elif op.advice is not Advice.GUARD_REMOVE:  # (code) There is no guard in a huge page.
+        elif op.advice is not Advice.GUARD_REMOVE:  # (code) guard_remove_pmd_entry(): none is in a huge page.
             self.split_where(op.span, lambda page: op.advice is not self.size_advice_of(page))
         for number in op.span.pages():
             self.advise_page(op.advice, number, self.memory[number])
@@ -102,7 +102,8 @@ class AdviceOnPages(Access):
         """What is reclaimed, aged or freed in part is no huge page any more, be its entries as they may.
 
         Whether pages of it that only hold zeros are the zero page from then on, no document says; nor whether the huge
-        zero page is split, and what a child has as well.
+        zero page is split, and what a child has as well: (code) madvise_free_huge_pmd() and
+        madvise_cold_or_pageout_pte_range() pass over both.
         """
         for unit in {self.unit(number) for number in op.span.pages()}:
             parts = [self.memory[number] for number in unit.pages() if number in self.memory]
@@ -168,17 +169,20 @@ class AdviceOnPages(Access):
             raise Unspecified(f"page {number} is the zero page, which isn't reclaimed: there is no waiting for it")
         if page.content is not Content.PRESENT or page.backing.is_hugetlb:
             return
-        if page.of_child_too:
-            raise Unspecified(f"whether page {number}, which a child has as well, is reclaimed")
+        if self.child is not None:
+            raise Unspecified(f"whether page {number}, which a child may have as well, is reclaimed")
         if page.alternative or (page.of_huge_frame and not page.stored and page.anonymous):
             raise Unspecified(f"whether page {number}, which only holds zeros, is reclaimed")
         if page.may_be_dropped:
+            # (code) try_to_unmap_one() discards what is free to be discarded, and leaves no marker for it.
             page.drop(keep_protection=False)
             page.discarded = True
             return
+        if page.is_huge_of_file:
+            page.is_of_huge_page, page.was_huge_of_file = False, True
         page.huge = False
         page.hold(Content.SWAPPED if page.anonymous else Content.NONE)
-        if page.anonymous:
+        if page.anonymous or page.protected:
             self.make_entry(number)
         page.dirtied = page.dirtied and page.anonymous  # userfaultfd.rst: lost when an entry is zapped.
         if page.tracking is Tracking.ACCESS and not page.anonymous:

@@ -16,13 +16,14 @@ class Files(Memory):
         """write(2) on a file goes past the mappings: none of them records it."""
 
     def content_of_file(self, file: str, span: Span) -> Iterator[Page]:
-        """(code) Guard regions are of the mapping, whatever becomes of the file."""
+        """(code) zap_nonpresent_ptes(): guard regions are of the mapping, whatever becomes of the file."""
         return (page for page in self.pages_of_file(file, span) if page.content is not Content.GUARD)
 
     def punch_hole(self, op: PunchHole) -> None:
         """userfaultfd.rst: MADV_REMOVE, which is the same, drops the protection.
 
-        Private copies stay, (code) but not those of hugetlb memory.
+        Private copies stay, (code) but not those of hugetlb memory: hugetlb_vmdelete_list() unmaps all that map the
+        file.
         """
         for page in self.content_of_file(op.file, op.span):
             if not page.anonymous or page.backing.is_hugetlb:

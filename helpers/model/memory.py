@@ -131,7 +131,8 @@ class Memory(Target):
         self.split_where(span, lambda page: True)
 
     def split_where(self, span: Span, becomes_another: Callable[[Page], bool]) -> None:
-        """(code) Nothing is split where nothing becomes of a mapping what it wasn't."""
+        """(code) Nothing is split where a mapping stays what it is: mprotect_fixup(), madvise_update_vma() and
+        userfaultfd's registering pass over it."""
         for border in span:
             unit = self.unit(border)
             page = self.memory.get(border)

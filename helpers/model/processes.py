@@ -35,6 +35,8 @@ class Processes(Memory):
         if self.child is None:
             raise Unspecified("there is no child")
         self.child = None
+        for page in self.memory.values():
+            page.of_child_too = False
 
     def space_of(self, op: Scan) -> Space:
         if op.process == "self":

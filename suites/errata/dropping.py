@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helpers.deviations import Condition, Erratum
-from helpers.interface.uapi import Category
+from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page
@@ -143,6 +143,32 @@ class GuardInstallDoesNotReturn(Erratum):
             if number < first:
                 page.hold(Content.GUARD)
                 self.make_entry(number)
+
+
+class HugeShmemReclaimedLosesProtection(Erratum):
+    """A huge page of shared memory that a scan has protected is WRITTEN once it is reclaimed, though nobody wrote to
+    it: pages are copied in vain, no write is lost."""
+
+    clauses = ("advice-pageout", "written-since-protected")
+    needs = ("thp", "swap")
+    evidence = (
+        "pagemap_scan_thp_entry() in fs/proc/task_mmu.c protects the one entry, and reclaim splits it: "
+        "__split_huge_pmd_locked() in mm/huge_memory.c (6.12; 6.18.44 does the same) clears the entry of what isn't "
+        "anonymous, and leaves no marker. UFFDIO_WRITEPROTECT splits it first, and what that protects stays protected"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("swap")
+        span = lab.prepare(BY_NAME["shmem-thp"])
+        lab.scan(span, ScanFlag.WP_MATCHING, mask=WRITTEN, returned=WRITTEN)
+        lab.advise(span, Advice.PAGEOUT)
+        lab.scan(span, mask=Category.SWAPPED, returned=Category.SWAPPED)
+
+    def reclaim(self, number: int, page: Page) -> None:
+        was_huge = page.is_huge_of_file
+        super().reclaim(number, page)
+        page.protected = page.protected and not (was_huge and page.content is Content.NONE)
 
 
 class ZeroFilledLosesProtection(Erratum):
