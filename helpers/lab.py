@@ -10,7 +10,7 @@ from helpers.errata import answers, are_met, conditions, responsible
 from helpers.explain import difference
 from helpers.host import Host
 from helpers.interface.native import SuiteError
-from helpers.interface.uapi import Category, ScanFlag, category
+from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import Kind
 from helpers.model import Content, Model, Space
 from helpers.operations import (
@@ -110,8 +110,8 @@ class Lab:
         self.steps: list[Step] = []
         self.memory: list[str] = []
         self.prepared: list[Prepared] = []
-        #: Behind so many steps, these errata made a difference: it takes long to find out.
-        self.deviated: tuple[int, list[type[Erratum]]] = (0, [])
+        #: Which errata made a difference to which steps, when that was found out last: it takes long.
+        self.found_out: tuple[list[Step], list[type[Erratum]]] = ([], [])
         #: Labs whose differences count as this one's.
         self.others: list[Lab] = []
         #: An erratum that a failure may be: what it predicts is shown then as well.
@@ -184,11 +184,10 @@ class Lab:
 
     def errata_met(self) -> list[type[Erratum]]:
         """The errata without which an answer so far would have been another."""
-        if self.deviated[0] != len(self.steps):
+        if self.found_out[0] != self.steps:
             own = any(step.deviates for step in self.steps)
-            self.deviated = len(self.steps), responsible(self.errata, self.facts, self.steps) if own else []
-        found = self.deviated[1]
-        met = {*found, *(one for other in self.others for one in other.errata_met())}
+            self.found_out = [*self.steps], responsible(self.errata, self.facts, self.steps) if own else []
+        met = {*self.found_out[1], *(one for other in self.others for one in other.errata_met())}
         return [one for one in self.errata if one in met]
 
     def refuse_to_hang(self, operation: Operation) -> None:
@@ -214,10 +213,7 @@ class Lab:
     def decided(self, pages: Pages, process: str = "self") -> Category:
         """Every category of which a document says for each of some mapped pages whether the page has it."""
         memory = self.model.memory if process == "self" else self.model.child or Space()
-        undecided = 0
-        for number in as_span(pages).pages():
-            undecided |= self.model.undecided(memory[number])
-        return self.all & ~category(undecided)
+        return self.model.decided_of(memory[number] for number in as_span(pages).pages())
 
     # --- Kinds of memory --------------------------------------------------------------------------------
 
@@ -289,8 +285,8 @@ class Lab:
     def advise(self, pages: Pages, advice: Advice) -> Any:
         return self.do(Advise(as_span(pages), advice))
 
-    def register(self, pages: Pages, tracking: Tracking = Tracking.ASYNC) -> None:
-        self.do(Register(as_span(pages), tracking))
+    def register(self, pages: Pages, tracking: Tracking = Tracking.ASYNC) -> Any:
+        return self.do(Register(as_span(pages), tracking))
 
     def unregister(self, pages: Pages) -> None:
         self.do(Unregister(as_span(pages)))
@@ -298,11 +294,11 @@ class Lab:
     def close_userfaultfd(self) -> None:
         self.do(CloseUserfaultfd())
 
-    def protect(self, pages: Pages) -> None:
-        self.do(WriteProtect(as_span(pages)))
+    def protect(self, pages: Pages) -> Any:
+        return self.do(WriteProtect(as_span(pages)))
 
-    def unprotect(self, pages: Pages) -> None:
-        self.do(WriteProtect(as_span(pages), protect=False))
+    def unprotect(self, pages: Pages) -> Any:
+        return self.do(WriteProtect(as_span(pages), protect=False))
 
     def rw_protect(self, pages: Pages) -> None:
         self.do(RwProtect(as_span(pages)))

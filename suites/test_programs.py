@@ -42,11 +42,15 @@ def divided(config: pytest.Config) -> list[object]:
     ]
 
 
+def workers() -> int:
+    """How many processes share the run, as each of them knows it."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+
+
 def chunks(config: pytest.Config) -> int:
-    """Into how many tests random programs are divided, as all workers of a run know it."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    """Into how many tests random programs are divided."""
     seconds = config.getoption("seconds")
-    return CHUNKS if seconds is None else max(1, round(seconds / SECONDS)) * workers
+    return CHUNKS if seconds is None else max(1, round(seconds / SECONDS)) * workers()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -95,9 +99,8 @@ def test_random_programs(
 ) -> None:
     of_all = share / 1000 / chunks(pytestconfig)
     programs, seconds = (pytestconfig.getoption(name) for name in ("programs", "seconds"))
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     search = explorer.random_search(breadth)
     seed = (pytestconfig.getoption("seed") * 1_000 + chunk) * 1_000
-    tally = search.run(seed, max(1, round(programs * of_all)), seconds and seconds * workers * of_all)
+    tally = search.run(seed, max(1, round(programs * of_all)), seconds and seconds * workers() * of_all)
     record(tally, record_property)
     assert tally.programs == tally.ran > 0

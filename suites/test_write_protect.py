@@ -13,7 +13,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import ROOM, At, Backing, Region, Scan, Span, Tracking
+from helpers.operations import ROOM, At, Backing, Refusal, Region, Scan, Span, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -406,3 +406,22 @@ def test_a_guard_region_can_be_protected(lab: Lab) -> None:
     span = lab.prepare(BY_NAME["anon-guard"])
     lab.scan(span, WP, mask=WRITTEN)
     assert lab.scan(span, mask=WRITTEN).regions == ()
+
+
+@pytest.mark.clause("userfaultfd-refusals")
+@pytest.mark.parametrize("how", ["protect", "unprotect"])
+def test_what_is_not_registered_is_not_protected(lab: Lab, how: str) -> None:
+    lab.map((0, 4))
+    lab.write((0, 4))
+    lab.register((0, 2))
+    assert getattr(lab, how)((2, 4)) == Refusal(errno.ENOENT)
+    lab.scan((0, 4))
+
+
+@pytest.mark.clause("userfaultfd-refusals")
+def test_what_another_userfaultfd_has_is_not_registered(lab: Lab) -> None:
+    lab.map((0, 4))
+    lab.write((0, 4))
+    lab.register((1, 3))
+    assert lab.register((0, 4), Tracking.SYNC) == Refusal(errno.EBUSY)
+    lab.scan((0, 4))

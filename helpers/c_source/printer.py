@@ -117,6 +117,12 @@ class Printer(Target):
         self.parts.add(part)
         return Term(f"{part}(", arguments, ");")
 
+    def answered(self, part: str, *arguments: Term) -> Any:
+        """The same, of a function that has another beside it for when it is to be refused."""
+        if self.step.expected is None:
+            return self.call(part, *arguments)
+        return self.call(f"expect_{part}", *arguments, expression(said(self.step.expected), "int", "error"))
+
     # Operations that answer nothing. Their type says None, since a target carries them out; this one prints them.
 
     def map(self, op: Map) -> Any:
@@ -150,7 +156,7 @@ class Printer(Target):
         return self.call("expect_advice", *told, expression(said(self.step.expected), "int", "error"), known)
 
     def register(self, op: Register) -> Any:
-        return self.call("track", *pages(op.span), tracking_of(op.tracking))
+        return self.answered("track", *pages(op.span), tracking_of(op.tracking))
 
     def unregister(self, op: Unregister) -> Any:
         return self.call("untrack", *pages(op.span))
@@ -159,7 +165,7 @@ class Printer(Target):
         return self.call("close_userfaultfd")
 
     def write_protect(self, op: WriteProtect) -> Any:
-        return self.call("write_protect", *pages(op.span), expression(int(op.protect), "int", "protect"))
+        return self.answered("write_protect", *pages(op.span), expression(int(op.protect), "int", "protect"))
 
     def rw_protect(self, op: RwProtect) -> Any:
         return self.call("rw_protect", *pages(op.span))

@@ -10,6 +10,7 @@ from helpers.deviations import Erratum, together
 from helpers.exploration.worlds import World
 from helpers.interface.native import SuiteError
 from helpers.lab import Lab
+from helpers.model import Unspecified
 from helpers.operations import Operation
 
 
@@ -97,8 +98,15 @@ class Judge:
         if difference in self.explained:
             return
         self.explained.add(difference)
-        model = together(self.met)(self.world.facts)
-        if self.met and [operation.run(model) for operation in program] == [*predicted]:
+        if self.is_explained(program, predicted):
             return
         lab = self.retell([self.world.full(operation) for operation in program])
         self.met += [one for one in lab.errata_met() if one not in self.met]
+
+    def is_explained(self, program: Sequence[Operation], predicted: Sequence[Any]) -> bool:
+        """Whether a kernel that has those errata that were met, and no others, says what is predicted."""
+        model = together(self.met)(self.world.facts)
+        try:
+            return all(operation.run(model) == told for operation, told in zip(program, predicted, strict=True))
+        except Unspecified:
+            return False

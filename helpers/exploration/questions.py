@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from helpers.interface.uapi import Category, ScanFlag, category
-from helpers.model import Model, Page, Unspecified
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.model import Model, Unspecified
 from helpers.operations import Operation, ReadPagemap, Scan, Span
 
 WRITTEN = Category.WRITTEN
-
-
-def decided(model: Model, pages: Iterable[Page]) -> Category:
-    """Every category of which a document says for each of some pages whether the page has it."""
-    undecided = 0
-    for page in pages:
-        undecided |= model.undecided(page)
-    return category(model.known & ~undecided)
 
 
 def questions(model: Model, known: Model) -> Iterator[tuple[Operation, Any, Any]]:
@@ -26,7 +18,7 @@ def questions(model: Model, known: Model) -> Iterator[tuple[Operation, Any, Any]
     program has ended."""
     used = Span(min(model.memory, default=0), max(model.memory, default=0) + 1)
     around = Span(used.start, used.end + 1)
-    everything = Scan(around, returned=decided(model, model.memory.values()))
+    everything = Scan(around, returned=model.decided_of(model.memory.values()))
     written = Scan(around, mask=WRITTEN, returned=WRITTEN)
     asked: list[Operation] = [
         everything,
@@ -38,7 +30,7 @@ def questions(model: Model, known: Model) -> Iterator[tuple[Operation, Any, Any]
         ReadPagemap(used),
     ]
     if model.child is not None:
-        asked.append(replace(everything, returned=decided(model, model.child.values()), process="child"))
+        asked.append(replace(everything, returned=model.decided_of(model.child.values()), process="child"))
     for question in asked:
         try:
             told = question.run(model)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from helpers.interface.uapi import Category, category
 from helpers.model.bits import ACCESSED, FILE, GUARD, HUGE, PFNZERO, PRESENT, SOFT_DIRTY, SWAPPED, WPALLOWED, WRITTEN
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page
@@ -53,6 +55,13 @@ class Categories(Memory):
         if page.may_be_new and self.facts.soft_dirty and not page.dirtied:
             found |= SOFT_DIRTY
         return found & self.known
+
+    def decided_of(self, pages: Iterable[Page]) -> Category:
+        """Every category of which a document says for each of some pages whether the page has it."""
+        undecided = 0
+        for page in pages:
+            undecided |= self.undecided(page)
+        return category(self.known & ~undecided)
 
     def is_soft_dirty(self, page: Page) -> bool:
         """soft-dirty.rst: written to since the bits were cleared, or new since then."""

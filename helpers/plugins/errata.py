@@ -5,16 +5,14 @@ Which of them the kernel has is found out once, before the first test, by the pr
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from helpers.deviations import Erratum, name_of
-from helpers.host import Host
-from helpers.kernel import Kernel
-from helpers.operations import Target
 from helpers.plugins.clauses import clauses_of
-from helpers.plugins.machine import SUITES, host_for, stub_named
+from helpers.plugins.machine import SUITES, host_for, new_target
 from helpers.plugins.stash import CATALOGUE, FOUND, HOST, LAB
 from helpers.plugins.verdict import ERRATUM
 from helpers.probing import Found, find
@@ -36,10 +34,7 @@ def ask_probes(config: pytest.Config) -> Found:
     if config.getoption("no_errata") or HOST not in config.stash:
         return Found()
 
-    def new_target(host: Host) -> Target:
-        return stub_named(config)(host.facts) if config.getoption("stub") else Kernel(host.sizes)
-
-    return find(_askable(config), lambda erratum: host_for(config, erratum.needs), new_target)
+    return find(_askable(config), lambda erratum: host_for(config, erratum.needs), partial(new_target, config))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -16,12 +16,12 @@ from helpers.exploration.search import Search
 from helpers.exploration.settings import Setting
 from helpers.exploration.worlds import World, full_world, small_world, world_of_stub
 from helpers.host import Host
-from helpers.kernel import Kernel
 from helpers.lab import KernelDiffers, Lab
 from helpers.model import Facts
 from helpers.operations import Operation, Target
-from helpers.plugins.machine import host_for, stub_named
-from helpers.plugins.stash import FOUND, LAB
+from helpers.plugins.labs import new_lab
+from helpers.plugins.machine import new_target
+from helpers.plugins.stash import LAB
 
 
 class Explorer:
@@ -30,56 +30,49 @@ class Explorer:
     def __init__(self, item: pytest.Item) -> None:
         self.item = item
         self.config = item.config
+        self.may_hang = bool(self.config.getoption("dangerous"))
         self.base: Lab | None = None
 
     def search(self, setting: Setting) -> Search:
         """A search among the programs that begin with a setting."""
-        host = host_for(self.config, setting.needs)
-        world = self.world(setting.has_huge_pages, host)
+        base = self.new_base(setting.needs)
+        world = self.world(setting.has_huge_pages, base.host)
         return Search(
             setting,
             world,
-            self.config.stash[FOUND].present,
-            letters(setting, world.facts, host.missing),
-            self.retelling(host, setting),
+            base.errata,
+            letters(setting, world.facts, base.host.missing),
+            self.retelling(base, setting.in_words(base.huge)),
             self.may_hang,
         )
 
     def random_search(self, breadth: Breadth) -> RandomSearch:
         """A search among programs of any length, whose arguments are so wide."""
-        host = host_for(self.config, ())
-        world = self.world(breadth.is_small, host)
-        drawn = programs(world.facts, self.config.stash[FOUND].present, host.missing, breadth, self.may_hang)
+        base = self.new_base()
+        world = self.world(breadth.is_small, base.host)
+        drawn = programs(world.facts, base.errata, base.host.missing, breadth, self.may_hang)
         kept = self.config.rootpath / self.config.getoption("failures") / "programs"
         kept /= "all-kinds" if breadth.is_small else "many-pages"
-        return RandomSearch(Judge(world, self.retelling(host), RandomTally()), drawn, kept)
+        return RandomSearch(Judge(world, self.retelling(base, []), RandomTally()), drawn, kept)
 
-    @property
-    def may_hang(self) -> bool:
-        return bool(self.config.getoption("dangerous"))
-
-    def target(self, facts: Facts) -> Target:
-        if self.config.getoption("stub"):
-            return stub_named(self.config)(facts)
-        return Kernel(self.host().sizes)
-
-    def host(self) -> Host:
-        return host_for(self.config, ())
+    def new_base(self, needs: Iterable[str] = ()) -> Lab:
+        """The test's lab, in which nothing runs: those count in which programs are told again."""
+        self.base = self.item.stash[LAB] = new_lab(self.config, needs, self.may_hang)
+        return self.base
 
     def world(self, is_small: bool, host: Host) -> World:
-        if not is_small:
-            return full_world(host.facts, self.target)
-        return (world_of_stub if self.config.getoption("stub") else small_world)(host.facts, self.target)
+        def target(facts: Facts) -> Target:
+            return new_target(self.config, replace(host, facts=facts))
 
-    def retelling(self, host: Host, setting: Setting | None = None) -> Callable[[Sequence[Operation]], Lab]:
+        if not is_small:
+            return full_world(host.facts, target)
+        return (world_of_stub if self.config.getoption("stub") else small_world)(host.facts, target)
+
+    def retelling(self, base: Lab, memory: list[str]) -> Callable[[Sequence[Operation]], Lab]:
         """What runs a program again in a lab beside the test's, and raises KernelDiffers with the whole story."""
-        found = self.config.stash[FOUND]
-        base = Lab(host, self.target(host.facts), found.present, untold=found.untold)
-        self.base = self.item.stash[LAB] = base
-        memory = setting.in_words(base.huge) if setting else []
 
         def retell(program: Sequence[Operation]) -> Lab:
-            lab = base.beside(base.host, self.target(base.facts))
+            lab = base.beside(base.host, new_target(self.config, base.host))
             lab.memory = memory
             self.item.stash[LAB] = lab  # Of which the C program is made, if this is where the test ends.
             try:
@@ -100,6 +93,7 @@ class Explorer:
     def close(self) -> None:
         if self.base:
             self.base.close()
+            del self.item.stash[LAB]
 
 
 @pytest.fixture
@@ -108,8 +102,6 @@ def explorer(request: pytest.FixtureRequest) -> Iterator[Explorer]:
     found = Explorer(request.node)
     yield found
     found.close()
-    request.node.stash.setdefault(LAB, None)
-    del request.node.stash[LAB]
 
 
 def properties_of(tally: Tally) -> dict[str, int]:

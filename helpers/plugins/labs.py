@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from helpers.host import Host
-from helpers.kernel import Kernel
 from helpers.lab import CannotAsk, Lab
-from helpers.plugins.machine import host_for, stub_named
+from helpers.plugins.machine import host_for, new_target
 from helpers.plugins.stash import FOUND, HOST, LAB
 
 
@@ -23,9 +22,8 @@ def host(pytestconfig: pytest.Config) -> Host:
 def new_lab(config: pytest.Config, needs: Iterable[str] = (), may_hang: bool = False) -> Lab:
     """A lab on the kernel, or on the stub that --stub names, which plays a kernel that has what is needed."""
     host = host_for(config, needs)
-    target = stub_named(config)(host.facts) if config.getoption("stub") else Kernel(host.sizes)
     found = config.stash[FOUND]
-    return Lab(host, target, found.present, may_hang, untold=found.untold)
+    return Lab(host, new_target(config, host), found.present, may_hang, untold=found.untold)
 
 
 def needs_of(item: pytest.Item) -> list[str]:
@@ -43,11 +41,14 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     del request.node.stash[LAB]  # Pages by the thousand, which nobody looks at any more.
 
 
+#: The markers of what comes late, the last first.
+_LATE = ("may_hang", "last")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes many hours isn't part of a run that didn't ask for it; what finds most comes first, and what may end
     the run comes last."""
-    items.sort(key=lambda item: [item.get_closest_marker(name) is not None for name in ("may_hang", "last")])
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+    items.sort(key=lambda item: (not item.get_closest_marker("first"), *map(bool, map(item.get_closest_marker, _LATE))))
     if config.getoption("exhaustive"):
         return
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])

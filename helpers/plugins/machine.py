@@ -17,9 +17,10 @@ from helpers.host import CannotTest, Host, find_host, find_sizes, require_kernel
 from helpers.interface.build import NOT_TESTED as NOT_TESTED
 from helpers.interface.native import lib
 from helpers.journal import MachineError
-from helpers.kernel import Sizes
+from helpers.kernel import Kernel, Sizes
 from helpers.machine import Machine
 from helpers.model import Model
+from helpers.operations import Target
 from helpers.plugins import signals
 from helpers.plugins.stash import CATALOGUE, HOST, MACHINE, TROUBLES
 from helpers.stubs import NoSuchStub, facts_of, missing_in, stub_of
@@ -46,6 +47,11 @@ def stub_named(config: pytest.Config) -> type[Model]:
     from helpers.tests.faults import FAULTS
 
     return stub_of(config.getoption("stub"), {**FAULTS, **{name_of(one): one for one in config.stash[CATALOGUE]}})
+
+
+def new_target(config: pytest.Config, host: Host) -> Target:
+    """The kernel, or the stub that was asked for, with nothing mapped."""
+    return stub_named(config)(host.facts) if config.getoption("stub") else Kernel(host.sizes)
 
 
 def host_of_stub(config: pytest.Config) -> Host:

@@ -1,26 +1,33 @@
 """Programs that nobody wrote: that all short ones run, that what is wrong is found, and that a find can be pasted."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from helpers.deviations import name_of
 from helpers.exploration.alphabet import letters
 from helpers.exploration.as_test import as_test
+from helpers.exploration.judge import Judge, RandomTally
+from helpers.exploration.random_programs import ALL_KINDS, MANY_PAGES, programs
+from helpers.exploration.random_search import RandomSearch
 from helpers.exploration.search import Search
 from helpers.exploration.settings import SETTINGS, Setting
 from helpers.exploration.stretched import SHORT, Stretch
-from helpers.exploration.worlds import full_world, small_world
+from helpers.exploration.worlds import full_world, small_world, world_of_stub
 from helpers.host import Host
 from helpers.kernel import Sizes
 from helpers.lab import KernelDiffers, Lab
-from helpers.model import Facts, Model
-from helpers.operations import Operation, Region, ScanResult, Span, Target
+from helpers.model import Facts, Model, Unspecified
+from helpers.operations import Operation, Region, ScanResult, Span, Target, Unmap
 from helpers.stubs import facts_of, stub_with
 from helpers.tests.faults import FAULTS
 from helpers.tests.rediscovery import programs_until_found
 from suites.errata import ERRATA
 
+ROOT = Path(__file__).parents[2]
 #: So many programs suffice to find any planted fault.
 PROGRAMS = 60_000
 #: Errata that no short program shows, and why.
@@ -171,3 +178,91 @@ def test_a_planted_fault_is_found(name: str) -> None:
 )
 def test_an_erratum_is_found(erratum: type[Model]) -> None:
     assert programs_until_found(erratum) is not None
+
+
+def random_search(broken: Sequence[type[Model]], kept: Path) -> tuple[RandomSearch, list[list[Operation]]]:
+    """A search on a stub, and the programs that were told again, in their order."""
+    told: list[list[Operation]] = []
+
+    def target(sizes: Facts) -> Target:
+        return stub_with(broken)(sizes)
+
+    def retell(program: Sequence[Operation]) -> Lab:
+        told.append([*program])
+        lab = Lab(host_of(FACTS), target(FACTS))
+        try:
+            for operation in program:
+                lab.do(operation)
+        except KernelDiffers as difference:
+            difference.add_note("as a test")
+            raise
+        return lab
+
+    judge = Judge(world_of_stub(FACTS, target), retell, RandomTally())
+    return RandomSearch(judge, programs(judge.world.facts, [], (), ALL_KINDS), kept), told
+
+
+def test_random_programs_are_the_contracts_on_a_faithful_stub(tmp_path: Path) -> None:
+    found, told = random_search([], tmp_path)
+    tally = found.run(first_seed=0, programs=30)
+    assert (tally.programs, tally.ran, told) == (30, 30, [])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_a_random_program_finds_is_shrunk_and_kept(tmp_path: Path) -> None:
+    broken = [FAULTS["dontneed-keeps-protection"]]
+    first, told = random_search(broken, tmp_path)
+    with pytest.raises(KernelDiffers) as difference:
+        first.run(first_seed=0, programs=2_000)
+    assert difference.value.__notes__ == ["as a test"]
+    shortest = told[-1]
+    assert len(shortest) <= min(len(program) for program in told)
+    again, told = random_search(broken, tmp_path)
+    with pytest.raises(KernelDiffers):
+        again.run(first_seed=1, programs=1)
+    assert len(told[0]) <= len(shortest)
+
+
+def test_random_programs_differ_by_their_seed(tmp_path: Path) -> None:
+    ran: list[list[Operation]] = []
+    for number in (1, 1, 2):
+        found, _ = random_search([], tmp_path)
+        asked: list[Operation] = []
+        found.judge.judge = lambda program, *rest, asked=asked: asked.extend(program)  # type: ignore[method-assign]
+        found.run_batch(number, 5)
+        ran.append(asked)
+    assert ran[0] == ran[1] != ran[2]
+
+
+def test_the_limits_of_random_programs_are_around_a_huge_page_of_any_size() -> None:
+    for huge in (512, 2048, 8192):
+        assert {huge - 1, huge, huge + 1} <= {*MANY_PAGES.limits(huge)}
+        assert MANY_PAGES.many(huge) > 2 * huge
+
+
+def test_an_erratum_without_which_a_model_does_not_go_on_is_found_out_again() -> None:
+    class Stops(Model):
+        def unmap(self, op: Unmap) -> None:
+            raise Unspecified("nothing")
+
+    def target(sizes: Facts) -> Target:
+        return stub_with([])(sizes)
+
+    judge = Judge(full_world(FACTS, target), lambda program: Lab(host_of(FACTS), target(FACTS)), RandomTally())
+    judge.met = [Stops]  # type: ignore[list-item]
+    assert not judge.is_explained([Unmap(Span(0, 1))], [None])
+
+
+@pytest.mark.parametrize(
+    ("stub", "status", "said"), [("faithful", 0, "conforms"), ("without-marker", 1, "not conform")]
+)
+def test_the_last_lines_of_a_run_say_how_many_programs_ran(stub: str, status: int, said: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "suites/test_programs.py", "-k", "anon-guard"]
+    options = [f"--stub={stub}", f"--failures={tmp_path}"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, said in done.stdout.splitlines()[-1]) == (status, True)
+    if status:
+        assert "def test_found_by_a_search(lab: Lab)" in done.stdout
+        assert [*tmp_path.glob("*.c")]
+    else:
+        assert "pagemap-scan: 1,122 programs: " in done.stdout

@@ -51,17 +51,39 @@ static void promised(int result, const char *what)
 		end(DIFFERS, "doesn't keep the clause: %s: %s", what, strerror(errno));
 }
 
-//@ track: userfaultfd promised
+//@ refused: base
+/* What a document says to be refused, and with which errno, is under test as well. */
+static void refused(int result, const char *what, int error)
+{
+	int found = result < 0 ? errno : 0;
+
+	if (found != error)
+		end(DIFFERS, "doesn't keep the clause: %s: %s, not %s", what, strerror(found), strerror(error));
+}
+
+//@ ask_to_track: userfaultfd
 /* UFFDIO_REGISTER in mode WP, or RWP. */
-static void track(int64_t start, int64_t stop, enum tracking tracking)
+static int ask_to_track(int64_t start, int64_t stop, enum tracking tracking)
 {
 	struct uffdio_register range = {
 		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
 		.mode = tracking == ACCESS ? UFFDIO_REGISTER_MODE_RWP : UFFDIO_REGISTER_MODE_WP,
 	};
 
+	return ioctl(userfaultfd(tracking), UFFDIO_REGISTER, &range);
+}
+
+//@ track: ask_to_track promised
+static void track(int64_t start, int64_t stop, enum tracking tracking)
+{
 	in_use = tracking;
-	promised(ioctl(userfaultfd(tracking), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+	promised(ask_to_track(start, stop, tracking), "UFFDIO_REGISTER");
+}
+
+//@ expect_track: ask_to_track refused
+static void expect_track(int64_t start, int64_t stop, enum tracking tracking, int error)
+{
+	refused(ask_to_track(start, stop, tracking), "UFFDIO_REGISTER", error);
 }
 
 //@ untrack: userfaultfd promised
@@ -83,16 +105,28 @@ static void close_userfaultfd(void)
 	}
 }
 
-//@ write_protect: userfaultfd promised
+//@ ask_to_protect: userfaultfd
 /* UFFDIO_WRITEPROTECT, with or without its mode WP. */
-static void write_protect(int64_t start, int64_t stop, int protect)
+static int ask_to_protect(int64_t start, int64_t stop, int protect)
 {
 	struct uffdio_writeprotect range = {
 		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
 		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
 	};
 
-	promised(ioctl(userfaultfd(in_use), UFFDIO_WRITEPROTECT, &range), "UFFDIO_WRITEPROTECT");
+	return ioctl(userfaultfd(in_use), UFFDIO_WRITEPROTECT, &range);
+}
+
+//@ write_protect: ask_to_protect promised
+static void write_protect(int64_t start, int64_t stop, int protect)
+{
+	promised(ask_to_protect(start, stop, protect), "UFFDIO_WRITEPROTECT");
+}
+
+//@ expect_write_protect: ask_to_protect refused
+static void expect_write_protect(int64_t start, int64_t stop, int protect, int error)
+{
+	refused(ask_to_protect(start, stop, protect), "UFFDIO_WRITEPROTECT", error);
 }
 
 //@ rw_protect: userfaultfd promised
