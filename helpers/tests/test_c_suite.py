@@ -5,6 +5,7 @@ import fcntl
 import glob
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from helpers.host import find_sizes
 from helpers.interface.native import MACHINE
-from helpers.machine import Machine
+from helpers.machine import JOURNAL, Machine
 from helpers.tests import ktap
 from helpers.tests.broken import ALTERED, BROKEN, PLACE
 from helpers.tests.faults import FAULTS
@@ -148,6 +149,22 @@ def test_the_program_of_the_suite_puts_the_machine_back(suite_program: Path, alo
     while state_of_the_machine() != before and time.monotonic() < deadline:
         time.sleep(0.05)  # The process that puts back what a killed one has changed says nothing when it has.
     assert state_of_the_machine() == before
+
+
+def test_the_program_of_the_suite_waits_for_a_run_that_has_changed_the_machine(
+    suite_program: Path, alone: None
+) -> None:
+    with JOURNAL.open("w") as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        command = [suite_program, "-t", "test_end_is_rounded_up"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            assert run.stdout is not None and run.stderr is not None
+            assert run.stderr.readline() == "# waiting for another run, which has changed this machine\n"
+            assert not select.select([run.stdout], [], [], 0)[0]
+            JOURNAL.unlink()  # As whoever has the lock does when it is done.
+            fcntl.flock(journal, fcntl.LOCK_UN)
+            assert "\nok 1" in run.communicate(timeout=60)[0]
+    assert (run.returncode, JOURNAL.exists()) == (0, False)
 
 
 def test_a_kernel_without_the_ioctl_cannot_be_asked(suite_program: Path, alone: None, tmp_path: Path) -> None:

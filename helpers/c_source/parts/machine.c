@@ -1,5 +1,6 @@
 //@ machine: base
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
@@ -15,6 +16,49 @@ static struct change changes[8];
 static int changed;
 static char swap_area[64];
 static pid_t owner, tester = -1, keeper = -1;
+
+/* Whoever has the lock of this file may change the machine: of all runs of the suite, whatever they are written in. */
+#define JOURNAL "/run/pagemap-scan-suite.journal"
+#define PATIENCE_WITH_OTHERS 900
+static int journal = -1;
+
+static void give_up(int number)
+{
+	(void)number;
+	fputs("# another run has changed this machine, and isn't done\n", stderr);
+	_exit(CANNOT_ASK);
+}
+
+static void wait_for_others(void)
+{
+	struct stat opened, found;
+
+	signal(SIGALRM, give_up);
+	alarm(PATIENCE_WITH_OTHERS);
+	/* Who has the lock removes the file: then it is another one, and nobody's, by the time that one gets it. */
+	while ((journal = open(JOURNAL, O_RDWR | O_CREAT | O_CLOEXEC, 0644)) >= 0) {
+		if (flock(journal, LOCK_EX | LOCK_NB)) {
+			fprintf(stderr, "# waiting for another run, which has changed this machine\n");
+			flock(journal, LOCK_EX);
+		}
+		if (!fstat(journal, &opened) && !stat(JOURNAL, &found) && opened.st_ino == found.st_ino)
+			break;
+		close(journal);
+	}
+	alarm(0);
+}
+
+static void let_others_go_on(void)
+{
+	struct stat found;
+
+	if (journal < 0)
+		return;
+	if (!fstat(journal, &found) && found.st_size == 0)
+		unlink(JOURNAL);
+	close(journal);
+	journal = -1;
+}
 
 static int read_setting(const char *path, char *value, size_t size)
 {
@@ -64,6 +108,7 @@ static void put_back(void)
 		kill(keeper, SIGKILL);
 		waitpid(keeper, NULL, 0);
 	}
+	let_others_go_on();
 }
 
 static void put_back_and_die(int number)
@@ -166,6 +211,7 @@ static void set_machine_up(void)
 {
 	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
+	wait_for_others();
 	owner = getpid();
 	atexit(put_back);
 	for (int index = 0; index < 4; index++)
