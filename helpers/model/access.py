@@ -31,7 +31,7 @@ class Access(Memory):
         while number < span.end:
             self.fault_in(number, write)
             page = self.memory[number]
-            if not write or page.was_huge_of_file:
+            if not write or page.shared:
                 files[page.backing, page.file, page.tracking] = page
             number = self.unit(number).end if page.huge else number + 1
         # Once for all pages of a file: it looks at all memory.
@@ -52,8 +52,11 @@ class Access(Memory):
             for neighbour in self.unit(number).pages():
                 self.populate(self.memory[neighbour], write)
         elif (page.wants_huge or page.is_of_huge_page) and self.is_empty(self.unit(number)):
+            if not (page.is_private_anonymous or page.is_of_huge_page):
+                # transhuge.rst: that is for shmem_enabled to say, or for the file system.
+                raise Unspecified(f"whether a huge page is made for page {number}, which is a file's or shared")
             self.populate_huge(self.unit(number), write)
-        elif page.was_huge_of_file and not self.has_table(number) and self.is_unmapped(self.unit(number)):
+        elif page.was_huge_of_file and not self.surely_has_table(number) and self.is_unmapped(self.unit(number)):
             raise Unspecified(f"whether a file's huge page is mapped as a whole again by an access to page {number}")
         else:
             if page.huge and write:
@@ -104,8 +107,7 @@ class Access(Memory):
             page.alternative = None
 
     def fault_around(self, page: Page) -> None:
-        """A load from memory that isn't registered may map neighbours, too; a store where a huge page was: no document
-        says which."""
+        """An access to a file's memory that isn't registered may map neighbours, too: no document says which."""
         if page.tracking is not Tracking.NONE or page.is_private_anonymous or page.backing.is_hugetlb:
             return
         for other in self.memory.values():
@@ -130,6 +132,7 @@ class Access(Memory):
         for page in self.pages(unit):
             self.populate(page, write)
             page.huge = True
+            page.was_anonymous = page.was_anonymous or page.is_private_anonymous
             page.is_of_huge_page = not page.is_private_anonymous
             page.of_huge_frame = page.content is Content.PRESENT
         self.tables.discard(unit.start // self.facts.pages_per_huge_page)

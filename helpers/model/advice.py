@@ -10,6 +10,10 @@ from helpers.model.pages import Content, Page
 from helpers.operations import Advice, Advise, Answer, Backing, Refusal, Span, Tracking
 
 
+def is_within(inner: Span, outer: Span) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end
+
+
 class AdviceOnPages(Access):
     """What each advice does to each page."""
 
@@ -27,6 +31,10 @@ class AdviceOnPages(Access):
             self.split_where(op.span, lambda page: op.advice is not self.size_advice_of(page))
         for number in op.span.pages():
             self.advise_page(op.advice, number, self.memory[number])
+        if op.advice is Advice.DONTNEED:
+            self.doubtful_tables |= {
+                unit.start // self.facts.pages_per_huge_page for unit in self.units(op.span) if is_within(unit, op.span)
+            }
         return None
 
     @staticmethod
@@ -54,8 +62,7 @@ class AdviceOnPages(Access):
         if any(page.stays_small or page.backing.is_hugetlb for page in self.pages(op.span)):
             raise Unspecified("with what MADV_COLLAPSE is refused where huge pages are unwanted")
         refusal: Answer = None
-        units = sorted({self.unit(number) for number in op.span.pages()})
-        stretches = [unit for unit in units if op.span.start <= unit.start and unit.end <= op.span.end]
+        stretches = [unit for unit in self.units(op.span) if is_within(unit, op.span)]
         if not stretches:
             raise Unspecified("with what MADV_COLLAPSE is refused where there is no room for a huge page")
         for unit in stretches:
@@ -69,8 +76,8 @@ class AdviceOnPages(Access):
             raise Unspecified("with what MADV_COLLAPSE is refused where no huge page fits a mapping")
         if all(page.huge for page in pages):
             return None  # madvise(2): what is mapped so already is a success.
-        if any(page.backing.has_file and not page.shared for page in pages):
-            raise Unspecified("whether a private mapping of a file is collapsed")
+        if any(page.backing is Backing.FILE or (page.backing.has_file and not page.shared) for page in pages):
+            raise Unspecified("whether a private mapping of a file is collapsed, or one of a file system's own")
         is_tracked = any(page.tracking is not Tracking.NONE for page in pages)
         if is_tracked and not all(page.is_private_anonymous for page in pages):
             raise Unspecified("whether registered memory that is a file's or shared is collapsed")
@@ -105,9 +112,9 @@ class AdviceOnPages(Access):
         zero page is split, and what a child has as well: (code) madvise_free_huge_pmd() and
         madvise_cold_or_pageout_pte_range() pass over both.
         """
-        for unit in {self.unit(number) for number in op.span.pages()}:
+        for unit in self.units(op.span):
             parts = [self.memory[number] for number in unit.pages() if number in self.memory]
-            if unit.start >= op.span.start and unit.end <= op.span.end:
+            if is_within(unit, op.span):
                 if op.advice is not Advice.PAGEOUT and not any(part.huge for part in parts):
                     self.perhaps_split(parts)
                 continue

@@ -39,6 +39,9 @@ class Memory(Target):
         #: The aligned stretches that have a page table. Neither documents nor users know of page tables: the contract
         #: reads it where it says that it can't say what comes, and nowhere else; there are errata that do.
         self.tables: set[int] = set()
+        #: Those of them that may be gone since all that they map was dropped: some kernels free them then, by
+        #: CONFIG_PT_RECLAIM. Read as little as the tables.
+        self.doubtful_tables: set[int] = set()
         #: Whether there is what points to page tables, which covers a GiB or more: all that a program maps. Read as
         #: little as the tables.
         self.has_upper_table = False
@@ -49,6 +52,7 @@ class Memory(Target):
         found.memory = _copied(self.memory)
         found.child = None if self.child is None else _copied(self.child)
         found.tables = {*self.tables}
+        found.doubtful_tables = {*self.doubtful_tables}
         return found
 
     def state(self) -> Hashable:
@@ -76,14 +80,23 @@ class Memory(Target):
         size = self.facts.pages_per_huge_page
         return Span(number // size * size, number // size * size + size)
 
+    def units(self, span: Span) -> list[Span]:
+        """The aligned stretches that a span touches, in their order."""
+        size = self.facts.pages_per_huge_page
+        return [Span(start, start + size) for start in range(self.unit(span.start).start, span.end, size)]
+
     def make_entry(self, number: int) -> None:
         """There is an entry for a page: one in a page table, unless the page is a huge one."""
         self.has_upper_table = True
         if not self.memory[number].huge:
             self.tables.add(number // self.facts.pages_per_huge_page)
+            self.doubtful_tables.discard(number // self.facts.pages_per_huge_page)
 
     def has_table(self, number: int) -> bool:
         return number // self.facts.pages_per_huge_page in self.tables
+
+    def surely_has_table(self, number: int) -> bool:
+        return self.has_table(number) and number // self.facts.pages_per_huge_page not in self.doubtful_tables
 
     def mappings_of(self, span: Span) -> list[Span]:
         """(code) The span, cut where one mapping ends and another begins."""

@@ -49,7 +49,8 @@ class Page:
     is_of_huge_page: bool = False
     #: The same, of a page that is mapped page by page since something was done to a part of the huge page.
     was_huge_of_file: bool = False
-    #: It had content of its own once. The contract doesn't read it: there are errata that do.
+    #: It had content of its own once, or was a huge zero page: (code) do_huge_pmd_anonymous_page() prepares for such.
+    #: The contract doesn't read it: there are errata that do.
     was_anonymous: bool = False
     #: Mapped since soft-dirty bits were cleared, or part of a mapping that was expanded since.
     is_new: bool = True
