@@ -105,6 +105,7 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
     },
     "is about pages that aren't protected in any case": {
         "gigantic-hugetlb-not-protected": {"does-not-protect"},
+        "huge-shmem-reclaimed-loses-protection": {"with-written-on-markers"},
         "zero-filled-loses-protection": {"protects-one-too-few"},
     },
     "is about empty pages, which aren't WRITTEN in any case": {
