@@ -22,6 +22,8 @@ from helpers.operations import (
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
+    Fill,
+    Filler,
     Fork,
     KernelWrite,
     KillChild,
@@ -276,8 +278,8 @@ class Lab:
     def unmap(self, pages: Pages) -> None:
         self.do(Unmap(as_span(pages)))
 
-    def move(self, pages: Pages, to: int) -> None:
-        self.do(Move(as_span(pages), to))
+    def move(self, pages: Pages, to: int, keeps_mapping: bool = False) -> None:
+        self.do(Move(as_span(pages), to, keeps_mapping))
 
     def mprotect(self, pages: Pages, prot: Prot) -> None:
         self.do(Protection(as_span(pages), prot))
@@ -302,6 +304,9 @@ class Lab:
 
     def rw_protect(self, pages: Pages) -> None:
         self.do(RwProtect(as_span(pages)))
+
+    def fill(self, pages: Pages, by: Filler = Filler.COPY) -> None:
+        self.do(Fill(as_span(pages), by))
 
     def read(self, pages: Pages) -> None:
         self.do(Read(as_span(pages)))

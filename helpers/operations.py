@@ -186,7 +186,8 @@ def names_of(flags: enum.Flag | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Map(Operation):
-    """mmap(2) at a fixed place. Mappings that name the same ``file`` map the same one, from ``file_page`` on."""
+    """mmap(2) at a fixed place, instead of what is mapped there. Mappings that name the same ``file`` map the same one,
+    from ``file_page`` on."""
 
     verb: ClassVar[str] = "map"
     span: Span
@@ -207,11 +208,13 @@ class Unmap(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Move(Operation):
-    """mremap(2) to another place of the same size."""
+    """mremap(2) to another place of the same size, instead of what is mapped there. ``keeps_mapping``: the pages go,
+    the mapping stays (MREMAP_DONTUNMAP)."""
 
     verb: ClassVar[str] = "move"
     span: Span
     to: int
+    keeps_mapping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +283,23 @@ class RwProtect(Operation):
 
     verb: ClassVar[str] = "rw_protect"
     span: Span
+
+
+class Filler(enum.Enum):
+    """How pages that aren't there are filled by the owner of a userfaultfd."""
+
+    COPY = "UFFDIO_COPY"
+    COPY_PROTECTED = "UFFDIO_COPY in its mode WP"
+    ZEROPAGE = "UFFDIO_ZEROPAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill(Operation):
+    """An ioctl of the userfaultfd that gives content to pages that have none."""
+
+    verb: ClassVar[str] = "fill"
+    span: Span
+    by: Filler = Filler.COPY
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +478,9 @@ class Target(ABC):
 
     @abstractmethod
     def rw_protect(self, op: RwProtect) -> None: ...
+
+    @abstractmethod
+    def fill(self, op: Fill) -> None: ...
 
     @abstractmethod
     def read(self, op: Read) -> None: ...

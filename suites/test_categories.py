@@ -525,32 +525,3 @@ def test_protection_ends_with_the_registration(lab: Lab, kind: Kind, close: bool
     lab.scan(span, returned=lab.decided(span))
     lab.register(span)
     assert [region[:2] for region in lab.scan(span, mask=C.WRITTEN).regions] == [tuple(span)]
-
-
-@pytest.mark.clause("remap", "fork")
-@pytest.mark.parametrize("name", ["anon", "anon-swapped"])
-def test_memory_is_not_tracked_after_mremap_nor_in_a_child(lab: Lab, name: str) -> None:
-    span = lab.prepare(BY_NAME[name])
-    lab.protect(span)
-    lab.fork()
-    assert lab.scan(span, mask=C.WPALLOWED, process="child").regions == ()
-    lab.scan(span, process="child")
-    assert lab.scan(span, mask=C.WRITTEN).regions == ()
-    lab.move(span, 64)
-    assert lab.scan((64, 72), mask=C.WPALLOWED).regions == ()
-    lab.scan((0, 72))
-
-
-@pytest.mark.clause("vma-merging")
-def test_written_survives_splitting_and_merging_of_mappings(lab: Lab) -> None:
-    span = lab.prepare(BY_NAME["anon"])
-    lab.protect(span)
-    lab.write(3)
-    lab.mprotect((2, 5), Prot.READ)
-    lab.mprotect((2, 5), Prot.WRITE)
-    lab.map((8, 12))
-    lab.register((8, 12))
-    assert lab.scan((0, 12), mask=C.WRITTEN, returned=C.WRITTEN).regions == (
-        Region(3, 4, C.WRITTEN),
-        Region(8, 12, C.WRITTEN),
-    )

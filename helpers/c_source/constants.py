@@ -8,7 +8,15 @@ from helpers.model import Facts
 from helpers.operations import Backing
 
 #: Constants that only the kernel's headers have, or that a libc may be too old for.
-_MACHINE = ("PAGEMAP_SCAN", "UFFDIO_API", "UFFDIO_REGISTER", "UFFDIO_UNREGISTER", "UFFDIO_WRITEPROTECT")
+_MACHINE = (
+    "PAGEMAP_SCAN",
+    "UFFDIO_API",
+    "UFFDIO_REGISTER",
+    "UFFDIO_UNREGISTER",
+    "UFFDIO_WRITEPROTECT",
+    "UFFDIO_COPY",
+    "UFFDIO_ZEROPAGE",
+)
 _FALLBACKS = {
     **{name: text for name, text in uapi.MACHINE_CONSTANTS.items() if text and name not in _MACHINE},
     "FALLOC_FL_KEEP_SIZE": "1",

@@ -22,6 +22,7 @@ from helpers.operations import (
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
+    Fill,
     Fork,
     KernelWrite,
     KillChild,
@@ -143,7 +144,7 @@ class Printer(Target):
         return self.call("unmap", *pages(op.span))
 
     def move(self, op: Move) -> Any:
-        return self.call("move", *pages(op.span), page(op.to, "to"))
+        return self.call("move_pages" if op.keeps_mapping else "move", *pages(op.span), page(op.to, "to"))
 
     def mprotect(self, op: Protection) -> Any:
         return self.call("set_protection", *pages(op.span), expression(_PROTS[op.prot], "int", "prot"))
@@ -169,6 +170,9 @@ class Printer(Target):
 
     def rw_protect(self, op: RwProtect) -> Any:
         return self.call("rw_protect", *pages(op.span))
+
+    def fill(self, op: Fill) -> Any:
+        return self.call("fill", *pages(op.span), expression(f"BY_{op.by.name}", "enum filler", "filler"))
 
     def read(self, op: Read) -> Any:
         return self.call("read_pages", *pages(op.span))

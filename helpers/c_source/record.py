@@ -49,6 +49,8 @@ class Record:
 
     def forms(self, printer: Printer) -> tuple[tuple[Term, ...], ...]:
         """The statements, with what is the kind's own told as such, and as it is."""
+        if any(part.kind != self.kind for part in self.prepared):
+            raise ValueError(f"{self.function} prepares memory of two kinds: a row of the suite in C is about one")
         printer.tells_soft_dirty = False
         statements = tuple(as_loops(tuple(self._statements(printer)), "int64_t ", "page"))
         if not self.prepared:

@@ -13,9 +13,12 @@ from helpers.operations import (
     Advice,
     Advise,
     At,
+    Backing,
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
+    Fill,
+    Filler,
     Fork,
     KernelWrite,
     KillChild,
@@ -91,6 +94,10 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
         for writer in Writer:
             if not {*writer.needs} & {*missing}:
                 yield KernelWrite(page, writer)
+    if Also.FILLERS in also:
+        for filler in Filler:
+            yield Fill(page, filler)
+        yield Fill(whole)
     if Also.ERRORS in also:
         for wrong in _WRONG:
             yield Scan(whole, WP, mask=WRITTEN, returned=WRITTEN, raw=(wrong,))
@@ -141,6 +148,10 @@ def _of_a_mapping(kind: Kind, span: Span, elsewhere: int, facts: Facts) -> Itera
     yield Unmap(page)
     yield Map(page, kind.backing, kind.shared, file="file" if kind.backing.has_file else "")
     yield Move(page, to=elsewhere)
+    if kind.backing is Backing.ANON and not kind.shared:
+        yield Move(span, to=elsewhere, keeps_mapping=True)
+    if not kind.backing.is_hugetlb:
+        yield Move(page, to=span.end - 1)
     if kind.backing.has_file:
         inside = Span(page.start - span.start, page.end - span.start)
         if not kind.backing.is_hugetlb:

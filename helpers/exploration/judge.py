@@ -77,6 +77,8 @@ class Judge:
         target = self.world.new_target()
         try:
             return all(target.run(operation) == told for operation, told in zip(program, predicted, strict=True))
+        except Unspecified:
+            return True  # A stub is where no document says how it goes on: a shorter program tells what it does.
         except Exception as error:
             error.add_note("while running " + ", ".join(map(str, program)))
             raise

@@ -5,7 +5,7 @@ A program is drawn step by step beside its models, so that it does nothing of wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +23,12 @@ from helpers.operations import (
     ROOM,
     Advice,
     Advise,
+    Backing,
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
+    Fill,
+    Filler,
     Fork,
     KernelWrite,
     KillChild,
@@ -178,17 +181,26 @@ def programs(
     def drawn(draw: Draw) -> Program:
         draft = _Draft(facts, errata, breadth, may_hang)
         _map(draw, draft, kinds)
-        for _ in range(draw(st.integers(1, OPERATIONS))):
+        for _ in _some(draw, OPERATIONS):
             draft.add(draw(st.sampled_from(_STEPS))(draw, draft))
         return draft.end()
 
     return drawn()
 
 
+def _some(draw: Draw, most: int) -> Iterator[int]:
+    """Numbers from 0 on. Whether another one comes is drawn each time, so that any of them can be shrunk away."""
+    yield 0
+    for number in range(1, most):
+        if not draw(st.integers(0, most)):
+            return
+        yield number
+
+
 def _map(draw: Draw, draft: _Draft, kinds: Sequence[Kind]) -> None:
     """Mappings side by side or with gaps between, registered one by one or all together, some of them not."""
     place, huge = 0, draft.facts.pages_per_huge_page
-    for number in range(draw(st.integers(1, MAPPINGS))):
+    for number in _some(draw, MAPPINGS):
         kind = draw(st.sampled_from(kinds))
         place += draw(st.sampled_from([0, 0, 1, 3]))
         if kind.is_huge or (draft.breadth.is_small and kind.backing.has_file):
@@ -283,6 +295,14 @@ def _track(draw: Draw, draft: _Draft) -> Operation:
     return WriteProtect(span, protect=False) if how is None else how(span)
 
 
+def _fill(draw: Draw, draft: _Draft) -> Operation:
+    """Of what has content, nothing is filled: mostly, some pages are emptied before."""
+    span, _, _ = _of_a_mapping(draw, draft)
+    if draw(st.booleans()):
+        draft.add(Advise(span, Advice.DONTNEED))
+    return Fill(span, draw(st.sampled_from(Filler)))
+
+
 def _advise(draw: Draw, draft: _Draft) -> Operation:
     span, kind, _ = _of_a_mapping(draw, draft)
     unasked = {Advice.HWPOISON, Advice.MERGEABLE}
@@ -292,17 +312,20 @@ def _advise(draw: Draw, draft: _Draft) -> Operation:
 
 
 def _map_anew(draw: Draw, draft: _Draft) -> Operation:
-    """A mapping less, one that is elsewhere, or that may be accessed otherwise; or a new one where there is room."""
+    """A mapping less, one that is elsewhere, or that may be accessed otherwise; or a new one, over others as well."""
     span, kind, _ = _of_a_mapping(draw, draft)
     match draw(st.integers(0, 4)):
         case 0:
             return Unmap(span)
         case 1:
-            huge = draft.facts.pages_per_huge_page
-            behind = max([*draft.contract.memory, *(span.end for span, _, _ in draft.mappings)])
-            return Move(span, -(-(behind + 1) // huge) * huge)
-        case 2:
-            return Map(Span(span.end, span.end + 1)) if not kind.backing.is_hugetlb else Unmap(span)
+            keeps = kind.backing is Backing.ANON and not kind.shared and draw(st.booleans())
+            if kind.backing.is_hugetlb or draw(st.booleans()):
+                huge = draft.facts.pages_per_huge_page
+                behind = max([*draft.contract.memory, *(span.end for span, _, _ in draft.mappings)])
+                return Move(span, -(-(behind + 1) // huge) * huge, keeps)
+            return Move(span, _place(draw, draft), keeps)
+        case 2 if not kind.backing.is_hugetlb:
+            return Map(draw(st.sampled_from([span, Span(span.end, span.end + 1)])))
         case _:
             return Protection(span, draw(st.sampled_from([*Prot, Prot.WRITE])))
 
@@ -332,6 +355,7 @@ _STEPS = [
     *[_scan] * 8,
     *[_track] * 4,
     *[_advise] * 4,
+    *[_fill] * 2,
     *[_map_anew] * 2,
     _change_the_file,
     _have_a_child,

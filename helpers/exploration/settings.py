@@ -72,6 +72,7 @@ class Also(enum.Enum):
 
     FORK = "a child comes and goes"
     WRITERS = "the kernel writes, in each way that it has"
+    FILLERS = "the owner of the userfaultfd fills pages"
     ERRORS = "arguments that are refused"
 
 
@@ -153,19 +154,19 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("anon", begun=Begun.CLEARED),
     _alone("anon", tracking=Tracking.NONE),
     _alone("anon", tracking=Tracking.ACCESS),
-    _alone("anon-unpopulated", tracking=Tracking.EXPLICIT),
+    _alone("anon-unpopulated", Also.FILLERS, tracking=Tracking.EXPLICIT),
     _alone("anon-zero", Also.FORK),
     _alone("anon-swapped"),
     _alone("anon-prot-none"),
     _alone("anon-guard"),
     _alone("shmem"),
-    _alone("shmem-unpopulated"),
+    _alone("shmem-unpopulated", Also.FILLERS),
     _alone("shmem-swapped"),
     _alone("memfd-shared", Also.FORK),
     _alone("memfd-shared", begun=Begun.PROTECTED),
     _alone("memfd-shared", tracking=Tracking.NONE),
     _alone("memfd-shared", tracking=Tracking.ACCESS),
-    _alone("memfd-private"),
+    _alone("memfd-private", Also.FILLERS),
     _alone("memfd-private-copied", Also.FORK),
     _alone("file-shared"),
     _alone("file-private"),

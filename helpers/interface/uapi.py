@@ -75,6 +75,7 @@ CONSTANTS: dict[str, int] = {
     "UFFDIO_REGISTER_MODE_RWP": 1 << 3,
     "UFFDIO_WRITEPROTECT_MODE_WP": 1 << 0,
     "UFFDIO_RWPROTECT_MODE_RWP": 1 << 0,
+    "UFFDIO_COPY_MODE_WP": 1 << 1,
 }
 
 #: Values that differ between architectures: the machine's headers say, or else this expression.
@@ -85,6 +86,8 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "UFFDIO_REGISTER": "_IOWR(0xAA, 0x00, struct uffdio_register)",
     "UFFDIO_UNREGISTER": "_IOR(0xAA, 0x01, struct uffdio_range)",
     "UFFDIO_WRITEPROTECT": "_IOWR(0xAA, 0x06, struct uffdio_writeprotect)",
+    "UFFDIO_COPY": "_IOWR(0xAA, 0x03, struct uffdio_copy)",
+    "UFFDIO_ZEROPAGE": "_IOWR(0xAA, 0x04, struct uffdio_zeropage)",
     # Its own structure, uffdio_rwprotect, has the same fields.
     "UFFDIO_RWPROTECT": "_IOWR(0xAA, 0x09, struct uffdio_writeprotect)",
     "__NR_userfaultfd": None,
@@ -94,12 +97,13 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "MAP_ANONYMOUS": None,
     "MAP_NORESERVE": None,
     "MAP_HUGETLB": None,
-    "MAP_FIXED_NOREPLACE": "0x100000",
+    "MAP_FIXED": None,
     "MAP_HUGE_SHIFT": "26",
     "MFD_CLOEXEC": "1U",
     "MFD_HUGETLB": "4U",
     "MREMAP_MAYMOVE": None,
     "MREMAP_FIXED": None,
+    "MREMAP_DONTUNMAP": "4",
     "MADV_DONTNEED": None,
     "MADV_FREE": "8",
     "MADV_REMOVE": None,
@@ -138,4 +142,6 @@ STRUCTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "uffdio_api": ("UFFDIO_API", ("api", "features", "ioctls")),
     "uffdio_register": ("UFFDIO_API", ("range.start", "range.len", "mode", "ioctls")),
     "uffdio_writeprotect": ("UFFDIO_API", ("range.start", "range.len", "mode")),
+    "uffdio_copy": ("UFFDIO_API", ("dst", "src", "len", "mode", "copy")),
+    "uffdio_zeropage": ("UFFDIO_API", ("range.start", "range.len", "mode", "zeropage")),
 }

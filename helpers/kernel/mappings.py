@@ -29,7 +29,7 @@ class Mappings(Files):
                 self.address(op.span.start),
                 self.length(op.span),
                 PROT[op.prot],
-                flags | MACHINE["MAP_FIXED_NOREPLACE"],
+                flags | MACHINE["MAP_FIXED"],
                 fd,
                 op.file_page * self.sizes.page,
             ),
@@ -42,7 +42,11 @@ class Mappings(Files):
 
     def move(self, op: Move) -> None:
         to = Span(op.to, op.to + len_of(op.span))
-        checked(lib.native_mremap(self.address(op.span.start), self.length(op.span), self.address(op.to)), str(op))
+        flags = MACHINE["MREMAP_MAYMOVE"] | MACHINE["MREMAP_FIXED"]
+        if op.keeps_mapping:
+            flags |= MACHINE["MREMAP_DONTUNMAP"]
+        place, new_place = self.address(op.span.start), self.address(op.to)
+        checked(lib.native_mremap(place, self.length(op.span), flags, new_place), str(op))
         self.mapped.add(to)
 
     def mprotect(self, op: Protection) -> None:

@@ -14,6 +14,8 @@ from helpers.operations import (
     Answer,
     ClearRefs,
     CloseUserfaultfd,
+    Fill,
+    Filler,
     Refusal,
     Register,
     RwProtect,
@@ -103,6 +105,19 @@ class TrackingOfWrites(Arena):
             return Refusal(errno.ENOENT)
         checked(result, str(op))
         return None
+
+    def fill(self, op: Fill) -> None:
+        fd = self.any_userfaultfd()
+        if op.by is Filler.ZEROPAGE:
+            arg = ffi.new("struct uffdio_zeropage *", {"range": self.range_of(op.span)})
+            checked(lib.native_ioctl(fd, MACHINE["UFFDIO_ZEROPAGE"], arg), str(op))
+            return
+        mode = CONSTANTS["UFFDIO_COPY_MODE_WP"] if op.by is Filler.COPY_PROTECTED else 0
+        length = self.length(op.span)
+        source = ffi.new("char[]", b"\1" * length)
+        place, content = self.address(op.span.start), int(ffi.cast("uintptr_t", source))
+        arg = ffi.new("struct uffdio_copy *", {"dst": place, "src": content, "len": length, "mode": mode})
+        checked(lib.native_ioctl(fd, MACHINE["UFFDIO_COPY"], arg), str(op))
 
     def rw_protect(self, op: RwProtect) -> None:
         mode = CONSTANTS["UFFDIO_RWPROTECT_MODE_RWP"]

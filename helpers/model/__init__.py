@@ -9,6 +9,7 @@ from helpers.model.advice import AdviceOnPages
 from helpers.model.argument import Argument
 from helpers.model.facts import Facts, Refused, Unspecified
 from helpers.model.files import Files
+from helpers.model.filling import Filling
 from helpers.model.mappings import Mappings
 from helpers.model.output import Output
 from helpers.model.pages import Content, Page, Space
@@ -19,5 +20,5 @@ from helpers.model.witnesses import Witnesses
 __all__ = ["Argument", "Content", "Facts", "Model", "Output", "Page", "Refused", "Space", "Unspecified"]
 
 
-class Model(Mappings, TrackingOfWrites, AdviceOnPages, Files, Witnesses, Scanning):
+class Model(Mappings, TrackingOfWrites, Filling, AdviceOnPages, Files, Witnesses, Scanning):
     """Memory as the documents promise it to be."""

@@ -89,6 +89,8 @@ class Access(Memory):
 
     def populate(self, page: Page, write: bool) -> None:
         page.in_swap = page.discarded = False
+        if page.shared:
+            self.filled.add((page.file, page.file_page))
         if write:
             page.content = Content.PRESENT
             page.protected = page.of_child_too = page.may_be_dropped = False

@@ -154,6 +154,7 @@ class AdviceOnPages(Access):
             case Advice.GUARD_INSTALL if page.content is not Content.GUARD:
                 page.drop(keep_protection=False)
                 page.hold(Content.GUARD)
+                page.was_anonymous = True  # (code) madvise_guard_install() calls anon_vma_prepare().
                 self.make_entry(number)
             case Advice.GUARD_REMOVE:
                 if page.content is Content.GUARD:

@@ -14,6 +14,7 @@ class Files(Memory):
 
     def file_write(self, op: FileWrite) -> None:
         """write(2) on a file goes past the mappings: none of them records it."""
+        self.filled |= {(op.file, page) for page in op.span.pages()}
 
     def content_of_file(self, file: str, span: Span) -> Iterator[Page]:
         """(code) zap_nonpresent_ptes(): guard regions are of the mapping, whatever becomes of the file."""

@@ -5,21 +5,22 @@ from __future__ import annotations
 from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page
-from helpers.operations import Map, Move, Protection, Tracking, Unmap, len_of
+from helpers.operations import Backing, Map, Move, Protection, Span, Tracking, Unmap, len_of
 
 
 class Mappings(Memory):
     """mmap(2) and its kin."""
 
     def map(self, op: Map) -> None:
+        """mmap(2), MAP_FIXED: what is mapped there is discarded."""
+        self.discard(op.span)
         huge = op.backing.is_hugetlb
+        first = op.span.start if op.backing is Backing.ANON and not op.shared else op.file_page
         for offset, number in enumerate(op.span.pages()):
-            if number in self.memory:
-                raise Unspecified(f"page {number} is mapped already")
             if huge and number != self.unit(number).start:
                 self.memory[number] = self.memory[number - 1]  # What is true of one part is true of all.
                 continue
-            self.memory[number] = Page(op.backing, op.shared, op.prot, op.file, op.file_page + offset, huge=huge)
+            self.memory[number] = Page(op.backing, op.shared, op.prot, op.file, first + offset, huge=huge)
         self.expand()
 
     def expand(self) -> None:
@@ -48,28 +49,66 @@ class Mappings(Memory):
 
     def unmap(self, op: Unmap) -> None:
         """munmap(2): it isn't an error if nothing is mapped there."""
-        self.split_at_borders(op.span)
-        for number in op.span.pages():
+        self.discard(op.span)
+
+    def discard(self, span: Span) -> None:
+        for border in span:
+            page = self.memory.get(border)
+            if page is not None and page.backing.is_hugetlb and border != self.unit(border).start:
+                raise Unspecified("whether a part of a hugetlb page is unmapped")
+        self.split_at_borders(span)
+        for number in span.pages():
             self.memory.pop(number, None)
         self.tables &= {number // self.facts.pages_per_huge_page for number in self.memory}
         self.has_upper_table = self.has_upper_table and bool(self.memory)
 
     def move(self, op: Move) -> None:
-        """userfaultfd(2): without UFFD_FEATURE_EVENT_REMAP the new place isn't registered."""
-        if any(number in self.memory for number in range(op.to, op.to + len_of(op.span))):
-            raise Unspecified("what is moved onto other memory")
+        """userfaultfd(2): without UFFD_FEATURE_EVENT_REMAP the new place isn't registered.
+
+        mremap(2): what was mapped in the new place isn't any more (MREMAP_FIXED). Where the mapping stays, it is empty,
+        and what was registered still is (MREMAP_DONTUNMAP).
+        """
+        new = Span(op.to, op.to + len_of(op.span))
+        if new.start < op.span.end and op.span.start < new.end:
+            raise Unspecified("what is moved onto itself")
+        if op.keeps_mapping and not all(page.is_private_anonymous for page in self.pages(op.span)):
+            raise Unspecified("whether a mapping stays that isn't private anonymous memory")
         if len(self.mappings_of(op.span)) > 1:
             raise Unspecified("whether more than one mapping is moved at a time")
+        self.discard(new)
+        whole = self.mapping_around(op.span.start)
+        is_anonymous = any(page.was_anonymous for page in whole)
         self.split_at_borders(op.span)
+        if (op.to - op.span.start) % self.facts.pages_per_huge_page:
+            self.split_all(op.span)
         for offset, (number, page) in enumerate(zip(op.span.pages(), [*self.pages(op.span)], strict=True)):
-            del self.memory[number]
+            if op.keeps_mapping:
+                self.memory[number] = left = page.copy()
+                left.drop(keep_protection=False)
+                # (code) move_vma(): where it is all of a mapping, unlink_anon_vmas().
+                left.was_anonymous = is_anonymous and len(whole) > len_of(op.span)
+            else:
+                del self.memory[number]
             page.tracking, page.protected = Tracking.NONE, False
+            if page.is_private_anonymous and not is_anonymous:
+                page.file_page = op.to + offset  # (code) copy_vma()
             # soft-dirty.rst: what is new in its place is soft-dirty. (code) An entry is; what has none isn't.
             page.dirtied = page.content is not Content.NONE
             self.memory[op.to + offset] = page
             if self.has_table(number):
                 self.make_entry(op.to + offset)
+        if op.keeps_mapping:  # (code) move_pgt_entry(): a page table may go with its pages.
+            self.doubtful_tables |= {unit.start // self.facts.pages_per_huge_page for unit in self.units(op.span)}
         self.merge()
+
+    def split_all(self, span: Span) -> None:
+        """(code) move_huge_pmd(): in a place that isn't aligned for it, no page is huge."""
+        for unit in self.units(span):
+            pages = [self.memory[number] for number in unit.pages() if number in span.pages()]
+            if any(page.is_of_huge_page or page.was_huge_of_file or page.is_huge_of_file for page in pages):
+                raise Unspecified("how a file's huge page is mapped where it can't be as a whole")
+            if any(page.huge for page in pages):
+                self.split(self.memory, unit)
 
     def mprotect(self, op: Protection) -> None:
         self.split_where(op.span, lambda page: page.prot is not op.prot)

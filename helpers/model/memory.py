@@ -45,6 +45,8 @@ class Memory(Target):
         #: Whether there is what points to page tables, which covers a GiB or more: all that a program maps. Read as
         #: little as the tables.
         self.has_upper_table = False
+        #: The pages that files may have, mapped or not, by file; shared memory is a file without a name.
+        self.filled: set[tuple[str, int]] = set()
 
     def copy(self) -> Self:
         """Another model in the same state, from where both go on by themselves."""
@@ -53,6 +55,7 @@ class Memory(Target):
         found.child = None if self.child is None else _copied(self.child)
         found.tables = {*self.tables}
         found.doubtful_tables = {*self.doubtful_tables}
+        found.filled = {*self.filled}
         return found
 
     def state(self) -> Hashable:
@@ -139,6 +142,14 @@ class Memory(Target):
             if space is self.memory:
                 self.make_entry(number)
 
+    def keep_anonymous(self, border: int) -> None:
+        """(code) Where a mapping is cut, both parts have an anon_vma if it has one."""
+        if (before := self.memory.get(border - 1)) is not None and self.memory[border].continues(before):
+            pages = self.mapping_around(border)
+            if any(page.was_anonymous for page in pages):
+                for page in pages:
+                    page.was_anonymous = True
+
     def split_at_borders(self, span: Span) -> None:
         """What is done to a part of a transparent huge page splits it."""
         self.split_where(span, lambda page: True)
@@ -149,5 +160,7 @@ class Memory(Target):
         for border in span:
             unit = self.unit(border)
             page = self.memory.get(border)
+            if page is not None and not page.shared:
+                self.keep_anonymous(border)
             if border != unit.start and page is not None and page.huge and becomes_another(page):
                 self.split(self.memory, unit)

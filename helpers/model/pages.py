@@ -49,8 +49,8 @@ class Page:
     is_of_huge_page: bool = False
     #: The same, of a page that is mapped page by page since something was done to a part of the huge page.
     was_huge_of_file: bool = False
-    #: It had content of its own once, or was a huge zero page: (code) do_huge_pmd_anonymous_page() prepares for such.
-    #: The contract doesn't read it: there are errata that do.
+    #: It, or another page of its mapping, had content of its own once, or a guard region, or was a huge zero page:
+    #: (code) the mapping has an anon_vma. The contract doesn't read it: there are errata that do.
     was_anonymous: bool = False
     #: Mapped since soft-dirty bits were cleared, or part of a mapping that was expanded since.
     is_new: bool = True
@@ -94,8 +94,9 @@ class Page:
         same = ("backing", "shared", "prot", "file", "tracking", "wants_huge", "stays_small")
         if any(getattr(self, name) != getattr(other, name) for name in same):
             return False
-        # Shared memory without a file is one of its own; its pages count from the start of its mapping.
-        return self.is_private_anonymous or self is other or self.file_page == other.file_page + 1
+        # Shared memory without a file is one of its own; its pages count from the start of its mapping. Those of
+        # private memory count as if all memory were a file, and go on counting so where they are moved to.
+        return self is other or self.file_page == other.file_page + 1
 
     def hold(self, content: Content) -> None:
         """The entry is another, and nothing is open about it any more."""

@@ -58,8 +58,11 @@ class Watch:
         self.config = config
         self.nodeid = nodeid
         self.seconds = seconds
+        self.deadline = time.monotonic() + seconds
         #: Whether an exception would be the test's, and whether it is to be raised when it is.
         self.is_in_test = self.is_due = False
+        #: It was raised: what else the test does is to clean up.
+        self.is_raised = False
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.keep, name=f"limit of {nodeid}", daemon=True)
         self.before = signal.signal(signal.SIGALRM, self.interrupt)
@@ -73,12 +76,12 @@ class Watch:
             signal.signal(signal.SIGALRM, self.before)
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.is_due = True
-        if self.is_in_test:
+        self.is_due = not self.is_raised
+        if self.is_in_test and self.is_due:
             self.raise_now()
 
     def raise_now(self) -> NoReturn:
-        self.is_due = False
+        self.is_due, self.is_raised = False, True
         raise TookTooLong(f"the test took longer than {self.seconds:g} s")
 
     @contextmanager
@@ -88,6 +91,8 @@ class Watch:
             if self.is_due:
                 self.raise_now()
             yield
+            if not self.is_raised and time.monotonic() > self.deadline:
+                self.raise_now()  # It was over sooner than the thread that watches it came to say so.
         finally:
             self.is_in_test = False
 

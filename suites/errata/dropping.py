@@ -161,8 +161,10 @@ class HugeShmemReclaimedLosesProtection(Erratum):
     def probe(lab: Lab) -> None:
         lab.require("swap")
         # Small pages that are reclaimed stay protected: a kernel that loses these, too, has another defect.
-        for kind, start in ("shmem", lab.huge), ("shmem-thp", 0):
-            span = lab.prepare(BY_NAME[kind], start, file=kind)
+        small = lab.map((lab.huge, lab.huge + 2), shared=True)
+        lab.write(small)
+        lab.register(small)
+        for span in small, lab.prepare(BY_NAME["shmem-thp"]):
             lab.scan(span, ScanFlag.WP_MATCHING, mask=WRITTEN, returned=WRITTEN)
             lab.advise(span, Advice.PAGEOUT)
             lab.scan(span, mask=Category.SWAPPED, returned=Category.SWAPPED)

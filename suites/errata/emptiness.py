@@ -39,8 +39,8 @@ class EmptyHugetlbNotHuge(Erratum):
     def has_table_for_hugetlb(self, walk: Walk) -> bool:
         if walk.space is self.memory:
             return self.has_upper_table
-        # fork(2) makes tables for what it copies, which is private memory that had content of its own once.
-        return any(page.was_anonymous or page.content is Content.GUARD for page in walk.space.values())
+        # fork(2) makes tables for what it copies, which is private memory that had content of its own once, or guards.
+        return any(page.was_anonymous for page in walk.space.values())
 
 
 class EmptyHugetlbPartlyProtected(Erratum):

@@ -33,13 +33,26 @@ static void unmap(int64_t start, int64_t stop)
 	must(munmap(at(start), (stop - start) * PAGE), "munmap");
 }
 
-//@ move: base
-static void move(int64_t start, int64_t stop, int64_t to)
+//@ remap: base
+static void remap(int64_t start, int64_t stop, int64_t to, int flags)
 {
 	size_t length = (stop - start) * PAGE;
-	void *moved = mremap(at(start), length, length, MREMAP_MAYMOVE | MREMAP_FIXED, at(to));
+	void *moved = mremap(at(start), length, length, MREMAP_MAYMOVE | MREMAP_FIXED | flags, at(to));
 
 	must(moved == MAP_FAILED ? -1 : 0, "mremap");
+}
+
+//@ move: remap
+static void move(int64_t start, int64_t stop, int64_t to)
+{
+	remap(start, stop, to, 0);
+}
+
+//@ move_pages: remap
+/* The mapping stays where it is, without its pages. */
+static void move_pages(int64_t start, int64_t stop, int64_t to)
+{
+	remap(start, stop, to, MREMAP_DONTUNMAP);
 }
 
 //@ set_protection: base

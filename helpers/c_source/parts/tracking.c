@@ -129,6 +129,41 @@ static void expect_write_protect(int64_t start, int64_t stop, int protect, int e
 	refused(ask_to_protect(start, stop, protect), "UFFDIO_WRITEPROTECT", error);
 }
 
+//@ fill: userfaultfd promised
+/* From linux/userfaultfd.h. */
+struct uffdio_copy {
+	uint64_t dst, src, len, mode;
+	int64_t copy;
+};
+struct uffdio_zeropage {
+	struct uffdio_range range;
+	uint64_t mode;
+	int64_t zeropage;
+};
+
+/* How pages that aren't there are filled. */
+enum filler { BY_COPY, BY_COPY_PROTECTED, BY_ZEROPAGE };
+
+static void fill(int64_t start, int64_t stop, enum filler filler)
+{
+	size_t length = (stop - start) * PAGE;
+	struct uffdio_zeropage zeros = { .range = { (uintptr_t)at(start), length } };
+	struct uffdio_copy copy = { .dst = (uintptr_t)at(start), .len = length };
+	void *source;
+
+	if (filler == BY_ZEROPAGE) {
+		promised(ioctl(userfaultfd(in_use), UFFDIO_ZEROPAGE, &zeros), "UFFDIO_ZEROPAGE");
+		return;
+	}
+	source = malloc(length);
+	must(source ? 0 : -1, "malloc");
+	memset(source, 1, length);
+	copy.src = (uintptr_t)source;
+	copy.mode = filler == BY_COPY_PROTECTED ? UFFDIO_COPY_MODE_WP : 0;
+	promised(ioctl(userfaultfd(in_use), UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	free(source);
+}
+
 //@ rw_protect: userfaultfd promised
 /* UFFDIO_RWPROTECT in mode RWP. */
 static void rw_protect(int64_t start, int64_t stop)
