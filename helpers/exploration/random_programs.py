@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from helpers.deviations import Erratum, together
 from helpers.exploration.questions import questions
-from helpers.exploration.stretched import counts_for_more
+from helpers.exploration.stretched import is_of_the_small_world_alone
 from helpers.interface.uapi import Category, ScanFlag, category
 from helpers.kinds import BY_NAME, Kind
 from helpers.lab import harm_of
@@ -145,7 +145,7 @@ class _Draft:
             self.passed_over += 1
             self.go_back()
             return False
-        if self.breadth.is_small and isinstance(operation, Scan) and counts_for_more(operation, predicted):
+        if self.breadth.is_small and is_of_the_small_world_alone(operation, predicted):
             self.go_back()
             return False
         self.operations.append(operation)

@@ -14,7 +14,7 @@ from typing import Any
 
 from helpers.interface.uapi import PagemapBit
 from helpers.model import Facts
-from helpers.operations import Operation, ReadPagemap, Region, Scan, ScanResult, Span, Target
+from helpers.operations import Move, Operation, ReadPagemap, Region, Scan, ScanResult, Span, Target, len_of
 
 #: Before the page in the middle, and behind it.
 HALF = 4
@@ -29,10 +29,15 @@ def small(facts: Facts) -> Facts:
     return replace(facts, pages_per_huge_page=SHORT)
 
 
-def counts_for_more(scan: Scan, answer: ScanResult) -> bool:
-    """Whether a limit on pages counts one that stands for many."""
-    pages = (page for start, end, _ in answer.regions for page in range(start, end))
-    return bool(scan.max_pages) and any(page % SHORT == HALF for page in pages)
+def is_of_the_small_world_alone(operation: Operation, answer: Any) -> bool:
+    """Whether an operation, with its answer, isn't one of the kernel's size too: a limit on pages counts one that stands
+    for many, or such a page is moved to where one stands for itself, or the other way round."""
+    pages: list[int] = []
+    if isinstance(operation, Scan) and operation.max_pages:
+        pages = [page for start, end, _ in answer.regions for page in range(start, end)]
+    elif isinstance(operation, Move) and (operation.to - operation.span.start) % SHORT:
+        pages = [*operation.span.pages(), *range(operation.to, operation.to + len_of(operation.span))]
+    return any(page % SHORT == HALF for page in pages)
 
 
 class Stretched:
