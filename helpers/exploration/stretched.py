@@ -30,8 +30,11 @@ def small(facts: Facts) -> Facts:
 
 
 def is_of_the_small_world_alone(operation: Operation, answer: Any) -> bool:
-    """Whether an operation, with its answer, isn't one of the kernel's size too: a limit on pages counts one that stands
-    for many, or such a page is moved to where one stands for itself, or the other way round."""
+    """Whether an operation, with its answer, isn't one of the kernel's size too.
+
+    A limit on pages counts one that stands for many; or such a page is moved to where one stands for itself, or the
+    other way round.
+    """
     pages: list[int] = []
     if isinstance(operation, Scan) and operation.max_pages:
         pages = [page for start, end, _ in answer.regions for page in range(start, end)]

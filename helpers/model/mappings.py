@@ -95,11 +95,18 @@ class Mappings(Memory):
             # soft-dirty.rst: what is new in its place is soft-dirty. (code) An entry is; what has none isn't.
             page.dirtied = page.content is not Content.NONE
             self.memory[op.to + offset] = page
-            if self.has_table(number):
-                self.make_entry(op.to + offset)
+            self.move_entry(number, op.to + offset)
         if op.keeps_mapping:  # (code) move_pgt_entry(): a page table may go with its pages.
             self.doubtful_tables |= {unit.start // self.facts.pages_per_huge_page for unit in self.units(op.span)}
         self.merge()
+
+    def move_entry(self, number: int, to: int) -> None:
+        size = self.facts.pages_per_huge_page
+        if number // size in self.tables:
+            has_another = self.surely_has_table(to)
+            self.make_entry(to)
+            if not self.surely_has_table(number) and not has_another and not self.memory[to].huge:
+                self.doubtful_tables.add(to // size)
 
     def split_all(self, span: Span) -> None:
         """(code) move_huge_pmd(): in a place that isn't aligned for it, no page is huge."""

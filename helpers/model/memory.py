@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from copy import copy
 from typing import Any, Self
 
-from helpers.model.facts import Facts
+from helpers.model.facts import Facts, Unspecified
 from helpers.model.pages import STATE, Page, Space
 from helpers.operations import Span, Target
 
@@ -96,10 +96,14 @@ class Memory(Target):
             self.doubtful_tables.discard(number // self.facts.pages_per_huge_page)
 
     def has_table(self, number: int) -> bool:
-        return number // self.facts.pages_per_huge_page in self.tables
+        """Whether the page's entry would be in a page table that there is."""
+        table = number // self.facts.pages_per_huge_page
+        if table in self.tables & self.doubtful_tables:
+            raise Unspecified(f"whether there is a page table for page {number}")
+        return table in self.tables
 
     def surely_has_table(self, number: int) -> bool:
-        return self.has_table(number) and number // self.facts.pages_per_huge_page not in self.doubtful_tables
+        return number // self.facts.pages_per_huge_page in self.tables - self.doubtful_tables
 
     def mappings_of(self, span: Span) -> list[Span]:
         """(code) The span, cut where one mapping ends and another begins."""
