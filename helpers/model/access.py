@@ -75,10 +75,10 @@ class Access(Memory):
             # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).
             for part in self.pages(unit):
                 part.protected = False
-        if page.content is Content.PRESENT and not page.dirtied:
-            # One entry maps the huge page, and it was written to (soft-dirty.rst).
+        if page.content is Content.PRESENT:
+            # One entry maps the huge page, and it was written to (soft-dirty.rst; madvise(2), MADV_FREE).
             for part in self.pages(unit):
-                part.dirtied = True
+                part.dirtied, part.may_be_dropped = True, False
         if page.protected:
             # (code) A write to a protected huge page splits it; only the page written is then WRITTEN.
             self.split(self.memory, unit)
