@@ -90,6 +90,7 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
     if Also.FORK in also:
         yield Fork()
         yield KillChild()
+        yield Scan(whole, WP, returned=Category.PRESENT, process="child")
     if Also.WRITERS in also:
         for writer in Writer:
             if not {*writer.needs} & {*missing}:
@@ -101,12 +102,22 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
     if Also.ERRORS in also:
         for wrong in _WRONG:
             yield Scan(whole, WP, mask=WRITTEN, returned=WRITTEN, raw=(wrong,))
+        yield Scan(whole, WP, mask=Category(1 << 63), returned=WRITTEN)
+        yield Scan(whole, mask=WRITTEN, returned=WRITTEN, raw=(("vec", At(whole.start + 1)),))
+        yield Register(whole, Tracking.SYNC)
 
 
-#: Fields of an argument that the kernel refuses: a size and a flag that there aren't, a vec where nothing is mapped,
-#: and one that isn't in the address space of a process.
+#: Fields of an argument that the kernel refuses: a number of an ioctl, a size and a flag that there aren't, an argument
+#: and a vec where nothing is mapped, one that isn't there, and one that isn't in the address space of a process; a start
+#: that isn't a page's, or behind the end.
 _WRONG: tuple[tuple[str, int | At], ...] = (
+    ("request", 1),
+    ("arg", At(1 << 10)),
     ("size", 8),
+    ("start", At(0, 1)),
+    ("start", 1 << 63),
+    ("end", At(-1)),
+    ("vec", 0),
     ("vec_len", 1 << 61),
     ("flags", 1 << 7 | 1),
     ("vec", At(1 << 10)),

@@ -61,6 +61,8 @@ class AdviceOnPages(Access):
         """madvise(2): a best-effort collapse of each aligned stretch in the span; what failed last is answered."""
         if any(page.stays_small or page.backing.is_hugetlb for page in self.pages(op.span)):
             raise Unspecified("with what MADV_COLLAPSE is refused where huge pages are unwanted")
+        if len(self.mappings_of(op.span)) > 1:
+            raise Unspecified("with what MADV_COLLAPSE is refused where no huge page fits a mapping")
         refusal: Answer = None
         stretches = [unit for unit in self.units(op.span) if is_within(unit, op.span)]
         if not stretches:
@@ -72,8 +74,6 @@ class AdviceOnPages(Access):
     def collapse_unit(self, unit: Span) -> Answer:
         """A stretch becomes a huge page, which has one bit for all its pages: none of them may be protected."""
         pages = list(self.pages(unit))
-        if len(self.mappings_of(unit)) > 1:
-            raise Unspecified("with what MADV_COLLAPSE is refused where no huge page fits a mapping")
         if all(page.huge for page in pages):
             return None  # madvise(2): what is mapped so already is a success.
         if any(page.backing is Backing.FILE or (page.backing.has_file and not page.shared) for page in pages):
