@@ -83,6 +83,18 @@ def test_a_mapping_whose_pages_go_stays_registered_and_is_empty(lab: Lab, name: 
     lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN)
 
 
+@pytest.mark.clause("remap")
+@pytest.mark.parametrize("offset", [0, 1], ids=["aligned", "not-aligned"])
+@pytest.mark.parametrize("name", ["thp", "thp-zero"])
+def test_a_huge_page_stays_one_where_it_can_be_mapped_as_one(lab: Lab, name: str, offset: int) -> None:
+    span = lab.prepare(BY_NAME[name])
+    lab.protect(span)
+    elsewhere = Span(4 * lab.huge + offset, 5 * lab.huge + offset)
+    lab.move(span, elsewhere.start)
+    assert bool(lab.scan(elsewhere, mask=C.HUGE).regions) == (not offset)
+    lab.scan(elsewhere, returned=lab.decided(elsewhere))
+
+
 @pytest.mark.clause("remap", "written-since-protected")
 @pytest.mark.parametrize("place", ["before", "behind"])
 @pytest.mark.parametrize("backing", [Backing.ANON, Backing.MEMFD], ids=["anon", "memfd"])

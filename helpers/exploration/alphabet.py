@@ -108,8 +108,8 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
 
 
 #: Fields of an argument that the kernel refuses: a number of an ioctl, a size and a flag that there aren't, an argument
-#: and a vec where nothing is mapped, one that isn't there, and one that isn't in the address space of a process; a start
-#: that isn't a page's, or behind the end.
+#: and a vec where nothing is mapped, one that isn't there, and one that isn't in the address space of a process; a
+#: start that isn't a page's, or behind the end.
 _WRONG: tuple[tuple[str, int | At], ...] = (
     ("request", 1),
     ("arg", At(1 << 10)),
@@ -178,6 +178,7 @@ def _of_a_mapping(kind: Kind, span: Span, elsewhere: int, facts: Facts) -> Itera
     if kind.is_split:
         yield Scan(span, WP, mask=WRITTEN | Category.HUGE, returned=facts.known, max_pages=2)
         yield Advise(span, Advice.PAGEOUT)
+        yield Advise(span, Advice.COLD)
         yield Advise(span, Advice.HUGEPAGE)
         yield Advise(span, Advice.COLLAPSE)
 

@@ -282,7 +282,7 @@ def _scan(draw: Draw, draft: _Draft) -> Operation:
         Category.WRITTEN if fast else category(draw(some)),
         max_pages=draw(st.one_of(st.just(0), limit)),
         vec_len=draw(st.one_of(st.just(ROOM), st.none(), limit)),
-        process=draw(st.sampled_from(["self", "self", "child"])) if draft.contract.child else "self",
+        process=draw(st.sampled_from(["self", "self", "child"])) if draft.contract.has_child else "self",
     )
 
 

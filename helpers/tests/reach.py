@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,12 +32,6 @@ class Branch(NamedTuple):
     file: str
     line: str
     to: str
-
-
-def kernels() -> Iterator[Facts]:
-    """One of each kind: as it was first, with soft-dirty bits, with read-write protection."""
-    for name in ("faithful", "faithful-soft-dirty", "faithful-rwp"):
-        yield facts_of(name)
 
 
 def visit(setting: Setting, facts: Facts) -> None:
@@ -75,11 +68,13 @@ def draw(facts: Facts) -> None:
         ask()
 
 
-def search(facts: Facts) -> None:
+def search() -> None:
+    """On a kernel with soft-dirty bits, and what there is beside on one with read-write protection instead."""
+    with_soft_dirty, with_rwp = facts_of("faithful-soft-dirty"), facts_of("faithful-rwp")
     for setting in SETTINGS:
-        if facts.soft_dirty or "soft-dirty" not in setting.needs:
-            visit(setting, small(facts))
-    draw(facts)
+        visit(setting, small(with_rwp if "rwp" in setting.needs else with_soft_dirty))
+    for facts in with_soft_dirty, with_rwp:
+        draw(facts)
 
 
 def not_reached() -> list[Branch]:
@@ -87,8 +82,7 @@ def not_reached() -> list[Branch]:
     with tempfile.TemporaryDirectory() as directory:
         reach = coverage.Coverage(data_file=None, branch=True, include=[f"{DIRECTORY}/*"], config_file=False)
         with reach.collect():
-            for facts in kernels():
-                search(facts)
+            search()
         told = Path(directory) / "reach.json"
         reach.json_report(outfile=str(told))
         files = json.loads(told.read_text())["files"]

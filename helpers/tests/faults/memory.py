@@ -8,9 +8,11 @@ from helpers.operations import (
     Advice,
     Advise,
     Answer,
+    Filler,
     Fork,
     KernelWrite,
     KillChild,
+    Map,
     Move,
     Register,
     Span,
@@ -81,6 +83,42 @@ class MoveKeepsProtection(Deviation):
         super().move(op)
         for offset, protected in enumerate(was):
             self.memory[op.to + offset].protected = protected
+
+
+class KeptMappingIsUnregistered(Deviation):
+    """A mapping whose pages are moved, and which stays, isn't registered any more."""
+
+    def move(self, op: Move) -> None:
+        super().move(op)
+        for page in self.pages(op.span) if op.keeps_mapping else ():
+            page.tracking = Tracking.NONE
+
+
+class MappedOverStaysRegistered(Deviation):
+    """What is mapped in place of registered memory is registered as well."""
+
+    def map(self, op: Map) -> None:
+        was = {number: self.memory[number].tracking for number in op.span.pages() if number in self.memory}
+        super().map(op)
+        for number, tracking in was.items():
+            self.memory[number].tracking = tracking
+
+
+class CopyForgetsToProtect(Deviation):
+    """UFFDIO_COPY in its mode WP doesn't protect."""
+
+    def fill_page(self, by: Filler, page: Page) -> None:
+        super().fill_page(by, page)
+        page.protected = False
+
+
+class CopyKeepsMarkers(Deviation):
+    """What is copied to where memory was protected before it had content isn't WRITTEN."""
+
+    def fill_page(self, by: Filler, page: Page) -> None:
+        was = page.protected
+        super().fill_page(by, page)
+        page.protected = page.protected or was
 
 
 class TruncationUnprotects(Deviation):
