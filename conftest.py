@@ -23,6 +23,7 @@ pytest_plugins = [
     "helpers.plugins.reproducers",
     "helpers.plugins.recorder",
     "helpers.plugins.report",
+    "helpers.plugins.logs",
     # The last is configured first: what it hands over is there for the others.
     "suites.plugin",
 ]
@@ -42,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", metavar="N", type=int, default=0, help="other random programs than those of 0")
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
     group.addoption("--failures", metavar="DIR", default="failures", help="where C programs of failures are written")
+    group.addoption("--ktap", metavar="FILE", help="write the outcomes as KTAP; - is standard output")
     group.addoption("--write-suite", metavar="FILE", help="write one C program of the suite (with --stub faithful)")
     group.addoption(
         "--stub-pages",

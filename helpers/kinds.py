@@ -50,6 +50,12 @@ class Kind:
         return self.units > 0
 
     @property
+    def guards_need(self) -> str:
+        """What a guard region in it needs: a key of :func:`helpers.host.missing`."""
+        is_private_anonymous = self.backing is Backing.ANON and not self.shared
+        return "guard regions" if is_private_anonymous else "guard regions in files"
+
+    @property
     def is_split(self) -> bool:
         """Whether it is made of huge pages that can be split."""
         return self.is_huge and not self.backing.is_hugetlb

@@ -60,7 +60,7 @@ def letters(setting: Setting, facts: Facts, missing: Collection[str] = ()) -> tu
     if len(spans) == 1:
         part = setting.parts[0]
         elsewhere = -(-whole.end // huge) * huge if part.kind.is_huge else whole.end + 1
-        found += _of_a_mapping(part.kind, whole, elsewhere, facts)
+        found += _of_a_mapping(part.kind, whole, elsewhere, facts, missing)
         found += _of_all_memory(part.tracking, whole, facts)
         found += _also(setting.also, whole, missing)
     else:
@@ -139,7 +139,9 @@ def _at_a_border(kind: Kind, span: Span, page: int) -> Iterator[Operation]:
     yield Protection(some, Prot.READ)
 
 
-def _of_a_mapping(kind: Kind, span: Span, elsewhere: int, facts: Facts) -> Iterator[Operation]:
+def _of_a_mapping(
+    kind: Kind, span: Span, elsewhere: int, facts: Facts, missing: Collection[str]
+) -> Iterator[Operation]:
     """What is done to a page, to a part and to the whole of a mapping. ``elsewhere``: where there is room."""
     page, part = Span(span.start + 1, span.start + 2), Span(span.start + 1, span.start + 3)
     yield Read(page)
@@ -173,6 +175,7 @@ def _of_a_mapping(kind: Kind, span: Span, elsewhere: int, facts: Facts) -> Itera
         yield Advise(page, Advice.PAGEOUT)
         yield Advise(page, Advice.FREE)
         yield Advise(part, Advice.COLD)
+    if not kind.backing.is_hugetlb and kind.guards_need not in missing:
         yield Advise(page, Advice.GUARD_INSTALL)
         yield Advise(span, Advice.GUARD_REMOVE)
     if kind.is_split:

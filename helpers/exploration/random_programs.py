@@ -110,6 +110,7 @@ class _Draft:
     errata: Sequence[type[Erratum]]
     breadth: Breadth
     may_hang: bool
+    missing: Collection[str]
     mappings: list[tuple[Span, Kind, str]] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     expected: list[Any] = field(default_factory=list)
@@ -179,7 +180,7 @@ def programs(
 
     @st.composite
     def drawn(draw: Draw) -> Program:
-        draft = _Draft(facts, errata, breadth, may_hang)
+        draft = _Draft(facts, errata, breadth, may_hang, missing)
         _map(draw, draft, kinds)
         for _ in _some(draw, OPERATIONS):
             draft.add(draw(st.sampled_from(_STEPS))(draw, draft))
@@ -306,6 +307,8 @@ def _fill(draw: Draw, draft: _Draft) -> Operation:
 def _advise(draw: Draw, draft: _Draft) -> Operation:
     span, kind, _ = _of_a_mapping(draw, draft)
     unasked = {Advice.HWPOISON, Advice.MERGEABLE}
+    if kind.guards_need in draft.missing:
+        unasked |= {Advice.GUARD_INSTALL, Advice.GUARD_REMOVE}
     if kind.backing.is_hugetlb:
         unasked |= {Advice.HUGEPAGE, Advice.NOHUGEPAGE, Advice.COLLAPSE}
     return Advise(span, draw(st.sampled_from([advice for advice in Advice if advice not in unasked])))

@@ -18,7 +18,7 @@ from helpers.plugins.stash import TROUBLES, VOICE
 from helpers.plugins.verdict import SUBJECT, TALLY
 
 #: The options that name the files of reports.
-REPORTS = ("htmlpath", "xmlpath", "report_log")
+REPORTS = ("htmlpath", "xmlpath", "report_log", "ktap")
 #: What the plugins that write them call the file.
 WHERE = ("_report_path", "logfile")
 
@@ -82,7 +82,7 @@ class Output:
         """Leaves out, and says so at once, what couldn't be written at the end."""
         for option in REPORTS:
             name = getattr(self.config.option, option, None)
-            if name and (why := why_not_writable(Path(os.path.expandvars(name)).expanduser())):
+            if name and name != "-" and (why := why_not_writable(Path(os.path.expandvars(name)).expanduser())):
                 setattr(self.config.option, option, None)
                 self.troubles.append(not_written(name, why))
                 say(self.troubles[-1])

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
 
 _RESULT = re.compile(r"(ok|not ok) (\d+) ([^\s#]+)(?: # (SKIP|XFAIL)\b.*)?")
 _OUTCOMES = {"SKIP": "skip", "XFAIL": "xfail"}
@@ -50,6 +57,17 @@ class _Lines:
         outcome = _OUTCOMES.get(found[4], "pass" if found[1] == "ok" else "fail")
         assert (outcome == "fail") == (found[1] == "not ok"), line
         return found[3], outcome
+
+
+def kunit(said: Path) -> str:
+    """What the kernel's own parser says of a file. Skips the test where there is no kernel tree."""
+    places = ("/usr/src/linux*", "/lib/modules/*/source", os.environ.get("KERNEL_TREE", "/nowhere"))
+    found = [path for place in places for path in glob.glob(f"{place}/tools/testing/kunit/kunit.py")]
+    if not found:
+        pytest.skip("no kernel tree with tools/testing/kunit in /usr/src: unpack one, or name it in KERNEL_TREE")
+    parse = [sys.executable, found[0], "parse", str(said)]
+    tree = Path(found[0]).parents[3]
+    return subprocess.run(parse, capture_output=True, text=True, timeout=200, cwd=tree).stdout
 
 
 def read(text: str) -> Ktap:

@@ -14,8 +14,8 @@ def _moves(operation: Operation, facts: Facts) -> bool:
 
 
 class MoveUnregistersNeighbours(Erratum):
-    """mremap(2) to beside registered memory that the moved memory becomes one mapping with unregisters that, too:
-    writes to it are lost."""
+    """Memory that mremap(2) moves to where it becomes one mapping with registered neighbours unregisters these, too:
+    writes to them are lost."""
 
     clauses = ("remap", "written-since-protected")
     evidence = (

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import jinja2
 
+from helpers.report.outcomes import kept
 from vm import CHECKOUT
 from vm.kernels.table import Row
-from vm.results.outcomes import kept
 from vm.results.verdict import directory_of, verdict_of
 
 TEMPLATE = Path(__file__).with_name("comparison.html")

@@ -16,12 +16,12 @@ from pytest_html.basereport import BaseReport
 
 from helpers.host import Subject
 from helpers.plugins.verdict import SUBJECT, TALLY, UNTOLD
+from helpers.report import outcomes
+from helpers.report.outcomes import outcome_of
 from vm.guest.console import Trouble
 from vm.guest.shared_directory import CRASHED, Shared
 from vm.guest.splats import Splat
-from vm.results import outcomes
 from vm.results.left_behind import Results
-from vm.results.outcomes import outcome_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,80 @@
+"""What a run says for machines: the lines of the log that pytest-reportlog doesn't have, and KTAP."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.plugins.output import not_written
+from helpers.plugins.stash import TROUBLES, VOICE
+from helpers.plugins.verdict import SUBJECT, TALLY
+from helpers.report.ktap import ktap
+from helpers.report.log import SCHEMA
+from helpers.report.outcomes import Outcome, outcome_of, worst
+
+#: As the name of a file: standard output.
+STDOUT = "-"
+
+
+class Logs:
+    """In the controlling process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.outcomes: list[Outcome] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        if (log := self.log) and SUBJECT in self.config.stash:
+            log._write_json_data({"$report_type": "Subject", "schema": SCHEMA, **asdict(self.config.stash[SUBJECT])})
+
+    @property
+    def log(self) -> Any:
+        """pytest-reportlog's own; None where no log is written."""
+        return getattr(self.config, "_report_log_plugin", None)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if outcome := outcome_of(report):
+            self.outcomes.append(outcome)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Before the verdict is told: what can't be written is a part of it."""
+        if TALLY not in config.stash or SUBJECT not in config.stash:
+            return
+        tally = config.stash[TALLY]
+        said = {"verdict": tally.verdict, "status": tally.status, "line": tally.line(config.stash[SUBJECT].kernel)}
+        verdict = {"$report_type": "Verdict", "schema": SCHEMA, **said, "sentences": tally.sentences()}
+        troubles = config.stash.setdefault(TROUBLES, [])
+        try:
+            if log := self.log:
+                log._write_json_data(verdict)
+            if name := config.getoption("ktap"):
+                partial = "; ".join(tally.sentences()) if tally.has_failed_itself else ""
+                write_ktap(name, ktap(worst(self.outcomes), partial))
+        except OSError as error:
+            troubles.append(not_written(error.filename or "a report", error))
+
+
+def write_ktap(name: str, text: str) -> None:
+    """Raises OSError."""
+    if name == STDOUT:
+        print(text, end="", flush=True)
+    else:
+        Path(os.path.expandvars(name)).expanduser().write_text(text)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.register(Logs(config), "logs")
+    if config.getoption("ktap") == STDOUT:  # What is for people goes elsewhere then.
+        config.stash[VOICE] = sys.stderr
+        if reporter := config.pluginmanager.getplugin("terminalreporter"):
+            reporter._tw._file = sys.stderr

@@ -1,0 +1,1 @@
+"""What a run said, made into reports: by those who ask, while it runs or from its log."""

@@ -1,0 +1,146 @@
+"""Logs of runs, and what is made of them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.deviations import NOT_FIXED
+from helpers.report import findings
+from helpers.report.comparison import told
+from helpers.report.ktap import ktap
+from helpers.report.log import Log, NotALog, read
+from helpers.report.outcomes import Outcome, outcome_in, worst
+from helpers.tests import ktap as strict
+from suites.errata import ERRATA
+
+ROOT = Path(__file__).parents[2]
+SAID = {"verdict": "conforms", "status": 0, "line": "", "sentences": []}
+
+
+def of(*tests: tuple[str, str], verdict: dict | None = SAID, errata: dict[str, str] | None = None, **further) -> Log:
+    """A log of tests with these outcomes."""
+    met = {test: (erratum,) for test, erratum in (errata or {}).items()}
+    reason = further.get("reason", "")
+    outcomes = tuple(Outcome(test, outcome, reason, ("written",), met.get(test, ())) for test, outcome in tests)
+    return Log(Path("a log"), {"kernel": further.get("kernel", "7.0 x86_64")}, outcomes, verdict)
+
+
+def whole(text: str) -> str:
+    """Without the line that says that it isn't."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("# partial: "))
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+
+
+def suite(stub: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    which = ["suites/test_witness.py", "suites/test_errors.py", "-k", "file-unpopulated or end_is_rounded or maps"]
+    return run("-m", "pytest", "-q", "-n", "2", f"--stub={stub}", "--failures=/dev/null/no", *which, *arguments)
+
+
+def test_a_log_says_what_the_run_said(tmp_path: Path) -> None:
+    log, said = tmp_path / "log.jsonl", tmp_path / "said.ktap"
+    done = suite("without-marker", f"--report-log={log}", f"--ktap={said}")
+    found = read(log)
+    assert found.verdict and found.verdict["line"].rpartition(";")[0] in done.stdout
+    assert found.kernel == "stub without-marker" and found.verdict["status"] != 0
+    assert {one.outcome for one in found.outcomes} == {"passed", "failed", "skipped"}
+    assert all(one.clauses for one in found.outcomes if one.outcome != "skipped")
+    again = run("-m", "helpers.report", "ktap", str(log))
+    assert sorted(again.stdout.splitlines()) == sorted(said.read_text().splitlines())
+    assert {*strict.read(whole(again.stdout)).outcomes.values()} == {"pass", "fail", "skip"}
+
+
+def test_ktap_on_standard_output_has_nothing_beside_it() -> None:
+    done = suite("faithful", "--ktap=-")
+    assert {*strict.read(done.stdout).outcomes.values()} == {"pass", "skip"}
+    assert done.stderr.splitlines()[-1].startswith("pagemap-scan: conforms; ")
+
+
+def test_ktap_of_every_outcome_is_read_by_the_kernels_own_parser(tmp_path: Path) -> None:
+    names = ("passed", "failed", "xfailed", "skipped", "untold")
+    tests = [(f"suites/test_{file}.py::test_{file}[{name}-#1 ok 2]", name) for file in "ab" for name in names]
+    text = ktap(of(*tests, reason="not ok 1 # SKIP\nok 2 because").outcomes, "a disk was full\nok 5 x")
+    (tmp_path / "said").write_text(text)
+    words = {"pass", "fail", "xfail", "skip"}
+    assert {*strict.read(whole(text)).outcomes.values()} == words
+    parsed = strict.kunit(tmp_path / "said")
+    assert "[ERROR]" not in parsed
+    assert "Ran 10 tests: passed: 4, failed: 4, skipped: 2" in parsed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words", "status"),
+    [
+        ([("a", "passed")], [("a", "passed")], "no regression", 0),
+        ([("a", "passed")], [("a", "failed")], "regression: newly failing: 1\n  a", 1),
+        ([("a", "skipped")], [("a", "failed")], "regression: newly failing: 1\n  a", 1),
+        ([("a", "xfailed")], [("a", "failed")], "regression: newly failing: 1\n  a", 1),
+        ([("a", "failed")], [("a", "failed")], "no regression", 0),
+        ([("a", "failed")], [("a", "passed")], "newly passing: 1\n  a", 0),
+        ([("a", "passed")], [("a", "skipped")], "regression: newly skipped: 1\n  a", 1),
+        ([("a", "skipped")], [("a", "passed")], "newly asked: 1\n  a", 0),
+        ([("a", "passed")], [("a", "untold")], "regression: couldn't be told any more: 1\n  a", 1),
+        ([("a", "passed"), ("b", "passed")], [("a", "passed")], "not in this run any more: 1\n  b", 1),
+        ([("a", "passed")], [("a", "passed"), ("b", "failed")], "failing, and not in the other run: 1\n  b", 1),
+        ([("a", "passed")], [("a", "passed"), ("b", "passed")], "new: 1\n  b", 0),
+        ([], [("a", "passed")], "not told", None),
+    ],
+)
+def test_what_changed_is_told_by_kind(before, after, words: str, status: int | None) -> None:
+    text, has_regression = told(of(*before), of(*after))
+    assert words in text
+    assert has_regression == (None if status is None else bool(status))
+
+
+def test_known_defects_come_and_go() -> None:
+    old, new = (of(("a", "xfailed"), errata={"a": f"{name}: a sentence (not fixed)"}) for name in ("one", "other"))
+    text, has_regression = told(old, new)
+    assert "regression: known defects that have come: 1\n  other" in text and has_regression
+    assert "known defects that are gone: 1\n  one" in text
+
+
+def test_a_run_that_was_ended_is_no_ground_to_say_that_all_is_well(tmp_path: Path) -> None:
+    text, has_regression = told(of(("a", "passed")), of(("a", "passed"), verdict=None))
+    assert "a log is partial: the run was ended before it had a verdict" in text and has_regression is None
+    log = tmp_path / "log"
+    entry = {"$report_type": "Subject", "schema": 1, "kernel": "<script>"}
+    log.write_text(json.dumps(entry) + '\n{"$report_type": "TestRep')
+    assert read(log).partial and "# partial: " in run("-m", "helpers.report", "ktap", str(log)).stdout
+
+
+@pytest.mark.parametrize("text", ["", "no log\n", '{"$report_type": "Subject", "schema": 2}\n', "[]\n"])
+def test_what_is_no_log_is_said_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log").write_text(text)
+    with pytest.raises(NotALog):
+        read(tmp_path / "log")
+    for wrong in (tmp_path / "log", tmp_path / "none"):
+        done = run("-m", "helpers.report", "compare", str(wrong), str(wrong))
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
+def test_the_worst_of_its_phases_is_what_came_of_a_test() -> None:
+    phases = [("setup", "passed"), ("call", "passed"), ("teardown", "failed")]
+    found = [
+        outcome_in({"nodeid": "a", "when": when, "outcome": outcome, "longrepr": {"reprcrash": {"message": "x\ny"}}})
+        for when, outcome in phases
+    ]
+    assert [(one.outcome, one.reason) for one in worst(one for one in found if one)] == [("failed", "x")]
+
+
+@pytest.mark.parametrize("erratum", [one for one in ERRATA if one.fixed == NOT_FIXED and one.has_probe()], ids=str)
+def test_every_defect_that_nobody_has_mended_is_ready_to_be_mailed(erratum, tmp_path: Path) -> None:
+    name = findings.name_of(erratum)
+    logs = [of(("a", "xfailed"), errata={"a": f"{name}: it (not fixed)"}, kernel="7.9 <script>"), of(("a", "passed"))]
+    [directory] = findings.write([logs[0]], ERRATA, tmp_path)
+    told_of = (directory / "report.txt").read_text()
+    assert "7.9 <script>: seen" in told_of and erratum.evidence.split()[0] in told_of
+    assert max(map(len, told_of.splitlines())) <= 200
+    strictly = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
+    subprocess.run(["cc", *strictly, "-o", tmp_path / "shows", directory / f"{name}.c"], check=True, timeout=100)
+    assert not list(findings.findings([logs[1]], ERRATA))
