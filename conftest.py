@@ -43,7 +43,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", metavar="N", type=int, default=0, help="other random programs than those of 0")
     group.addoption("--write-c", metavar="DIR", help="write a C program of each test that runs")
     group.addoption("--failures", metavar="DIR", default="failures", help="where C programs of failures are written")
-    group.addoption("--ktap", metavar="FILE", help="write the outcomes as KTAP; - is standard output")
     group.addoption("--write-suite", metavar="FILE", help="write one C program of the suite (with --stub faithful)")
     group.addoption(
         "--stub-pages",

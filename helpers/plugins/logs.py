@@ -69,6 +69,12 @@ def write_ktap(name: str, text: str) -> None:
         Path(os.path.expandvars(name)).expanduser().write_text(text)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here, since the session that makes the reports of a virtual machine has no conftest."""
+    group = parser.getgroup("conformance")
+    group.addoption("--ktap", metavar="FILE", help="write the outcomes as KTAP; - is standard output")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):

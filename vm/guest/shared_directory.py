@@ -18,7 +18,7 @@ class Shared:
     def files(self) -> list[Path]:
         """All of the files below."""
         of_guest = ("script", "plan", "log", "subject", "output", "status", "console", "dmesg")
-        names = (*of_guest, "outcomes", "html", "junit", "verdict")
+        names = (*of_guest, "outcomes", "html", "junit", "ktap", "report_log", "verdict")
         return [getattr(self, name) for name in names]
 
     @property
@@ -82,6 +82,15 @@ class Shared:
     def verdict(self) -> Path:
         """What came of the run, by the host (vm.results.verdict.Verdict)."""
         return self.directory / "verdict.json"
+
+    @property
+    def ktap(self) -> Path:
+        return self.directory / "report.ktap"
+
+    @property
+    def report_log(self) -> Path:
+        """The log of the whole run, by the host: with what the guest couldn't say any more (helpers.report.log)."""
+        return self.directory / "report.jsonl"
 
     @property
     def junit(self) -> Path:

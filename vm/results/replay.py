@@ -167,10 +167,11 @@ ENVIRONMENT = dict.fromkeys(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE
 
 def command_line(shared: Shared, kernel: str, trouble: Trouble | None, begun: float) -> list[str]:
     """The arguments of the pytest that makes the reports."""
-    plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "vm.results.replay"]
+    plugins = ["helpers.plugins.verdict", "helpers.plugins.report", "helpers.plugins.logs", "vm.results.replay"]
     command = ["--noconftest", "-qq", "-n", "0", "--no-header", f"--replay={shared.directory}"]
     command += [word for plugin in plugins for word in ("-p", plugin)]
     command += [f"--html={shared.html}", "--self-contained-html", f"--junit-xml={shared.junit}"]
+    command += [f"--report-log={shared.report_log}", f"--ktap={shared.ktap}"]
     if trouble:
         command += [f"--trouble={trouble.says}"] + ["--excused"] * (not trouble.by_kernel)
     return [*command, f"--begun={begun}", f"--kernel={kernel}"]

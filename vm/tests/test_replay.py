@@ -15,6 +15,8 @@ from unittest import mock
 import pytest
 
 from helpers.plugins.verdict import UNTOLD
+from helpers.report.log import read
+from helpers.tests import ktap
 from vm import CannotRun, NotTold
 from vm.guest.boot import Ending
 from vm.guest.console import EMULATOR_FAILED, Trouble
@@ -127,6 +129,10 @@ def test_a_panic_makes_the_running_test_an_error_and_the_rest_not_run(tmp_path: 
     assert "sysrq: Trigger a crash" in shown_of(shared, "test_a.py::two")
     assert "not run: the kernel panicked: sysrq triggered crash" in shown_of(shared, "test_a.py::three")
     assert kept(shared) == verdict
+    log = read(shared.report_log)
+    assert [one.outcome for one in log.outcomes] == ["passed", "failed", "skipped"]
+    assert (log.kernel, log.verdict and log.verdict["verdict"]) == ("6.99.1-test x86_64", "does not conform")
+    assert [*ktap.read(shared.ktap.read_text()).outcomes.values()] == ["pass", "fail", "skip"]
 
 
 @pytest.mark.parametrize("worker", ["died", "stands-still"])
