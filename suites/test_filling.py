@@ -57,7 +57,7 @@ def test_a_write_to_a_page_that_was_copied_in_is_recorded(lab: Lab, kind: Kind, 
 def test_a_page_that_is_copied_in_takes_the_place_of_a_marker(lab: Lab, by: Filler) -> None:
     """Protected before it had content: what is copied in is new, and is protected if it is asked to be."""
     first, second = map_two(lab)
-    lab.scan((first.start, second.end), WP, mask=WRITTEN)
+    lab.protect((first.start, second.end))
     lab.fill(first, by)
     assert bool(lab.scan(first, mask=WRITTEN).regions) == (by is Filler.COPY)
     assert lab.scan(second, mask=WRITTEN).regions == ()

@@ -68,6 +68,16 @@ def test_a_write_by_the_kernel_makes_a_page_soft_dirty(lab: Lab) -> None:
     assert soft_dirty(lab, span) == [2]
 
 
+@pytest.mark.clause("soft-dirty-kept")
+def test_a_huge_page_is_no_more_soft_dirty_when_it_is_reclaimed(lab: Lab) -> None:
+    lab.require("swap")
+    span = lab.prepare(BY_NAME["thp"])
+    lab.clear_refs()
+    lab.advise(span, Advice.PAGEOUT)
+    assert soft_dirty(lab, span) == []
+    lab.scan(span)
+
+
 @pytest.mark.clause("soft-dirty-apart")
 # What becomes soft-dirty of a huge page that a write to protected memory splits, no document says.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_accessible and not kind.is_split], ids=str)

@@ -6,12 +6,9 @@ import errno
 
 from helpers.model.access import Access
 from helpers.model.facts import Unspecified
+from helpers.model.memory import is_within
 from helpers.model.pages import Content, Page
 from helpers.operations import Advice, Advise, Answer, Backing, Refusal, Span, Tracking
-
-
-def is_within(inner: Span, outer: Span) -> bool:
-    return outer.start <= inner.start and inner.end <= outer.end
 
 
 class AdviceOnPages(Access):
@@ -32,9 +29,7 @@ class AdviceOnPages(Access):
         for number in op.span.pages():
             self.advise_page(op.advice, number, self.memory[number])
         if op.advice is Advice.DONTNEED:
-            self.doubtful_tables |= {
-                unit.start // self.facts.pages_per_huge_page for unit in self.units(op.span) if is_within(unit, op.span)
-            }
+            self.doubt_tables(op.span)
         return None
 
     @staticmethod

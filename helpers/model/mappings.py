@@ -97,7 +97,7 @@ class Mappings(Memory):
             self.memory[op.to + offset] = page
             self.move_entry(number, op.to + offset)
         if op.keeps_mapping:  # (code) move_pgt_entry(): a page table may go with its pages.
-            self.doubtful_tables |= {unit.start // self.facts.pages_per_huge_page for unit in self.units(op.span)}
+            self.doubt_tables(op.span)
         self.merge()
 
     def move_entry(self, number: int, to: int) -> None:

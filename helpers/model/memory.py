@@ -25,6 +25,10 @@ def _state_of(part: Any) -> Hashable:
     return part  # type: ignore[no-any-return]
 
 
+def is_within(inner: Span, outer: Span) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end
+
+
 class Memory(Target):
     """What all that is promised is about."""
 
@@ -104,6 +108,11 @@ class Memory(Target):
 
     def surely_has_table(self, number: int) -> bool:
         return number // self.facts.pages_per_huge_page in self.tables - self.doubtful_tables
+
+    def doubt_tables(self, span: Span) -> None:
+        """The page tables of all that a span holds may be gone."""
+        size = self.facts.pages_per_huge_page
+        self.doubtful_tables |= {unit.start // size for unit in self.units(span) if is_within(unit, span)}
 
     def mappings_of(self, span: Span) -> list[Span]:
         """(code) The span, cut where one mapping ends and another begins."""

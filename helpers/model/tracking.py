@@ -67,6 +67,8 @@ class TrackingOfWrites(Memory):
 
     def rw_protect(self, op: RwProtect) -> None:
         """userfaultfd.rst: only what is populated can be protected from reading and writing."""
+        if any(page.tracking is not Tracking.ACCESS for page in self.pages(op.span)):
+            raise Unspecified("how far UFFDIO_RWPROTECT comes where not all is registered for it")
         self.split_at_borders(op.span)
         for page in self.pages(op.span):
             page.protected = page.is_populated

@@ -115,6 +115,12 @@ class SplitIsSoftDirty(Erratum):
         for part in dirty:
             part.dirtied = True
 
+    def reclaim(self, number: int, page: Page) -> None:
+        """What goes to swap is split before, by try_to_unmap_one()."""
+        is_split = page.huge and page.anonymous and page.content is Content.PRESENT
+        super().reclaim(number, page)
+        page.dirtied = page.dirtied or (is_split and page.content is Content.SWAPPED)
+
     def protect_part(self, walk: Walk, entry: Span, accepted: int, categories: int) -> tuple[int, bool]:
         """The scan that splits it reports the pages as they are then."""
         found = super().protect_part(walk, entry, accepted, categories)
