@@ -11,6 +11,7 @@ from helpers.operations import (
     Backing,
     ClearRefs,
     CloseUserfaultfd,
+    Prot,
     Refusal,
     Register,
     RwProtect,
@@ -27,6 +28,8 @@ class TrackingOfWrites(Memory):
         tracking = self.tracking_by(op)
         if any(page.tracking not in (Tracking.NONE, tracking) for page in self.pages(op.span)):
             return Refusal(errno.EBUSY)  # UFFDIO_REGISTER(2const): registered with another userfaultfd object.
+        if tracking is Tracking.ACCESS and any(page.prot is Prot.NONE for page in self.pages(op.span)):
+            raise Unspecified("whether memory that can't be accessed is registered for read-write protection")
         self.split_where(op.span, lambda page: page.tracking is not tracking)
         for page in self.pages(op.span):
             page.tracking = tracking

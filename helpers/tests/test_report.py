@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.deviations import NOT_FIXED
+from helpers.deviations import NOT_FIXED, name_of
 from helpers.report import findings
 from helpers.report.comparison import told
 from helpers.report.ktap import ktap
@@ -133,9 +133,10 @@ def test_the_worst_of_its_phases_is_what_came_of_a_test() -> None:
     assert [(one.outcome, one.reason) for one in worst(one for one in found if one)] == [("failed", "x")]
 
 
-@pytest.mark.parametrize("erratum", [one for one in ERRATA if one.fixed == NOT_FIXED and one.has_probe()], ids=str)
+@pytest.mark.long
+@pytest.mark.parametrize("erratum", [one for one in ERRATA if one.fixed == NOT_FIXED and one.has_probe()], ids=name_of)
 def test_every_defect_that_nobody_has_mended_is_ready_to_be_mailed(erratum, tmp_path: Path) -> None:
-    name = findings.name_of(erratum)
+    name = name_of(erratum)
     logs = [of(("a", "xfailed"), errata={"a": f"{name}: it (not fixed)"}, kernel="7.9 <script>"), of(("a", "passed"))]
     [directory] = findings.write([logs[0]], ERRATA, tmp_path)
     told_of = (directory / "report.txt").read_text()
