@@ -120,6 +120,7 @@ def test_no_letter_is_another_one_by_a_different_name() -> None:
         assert len({str(letter) for letter in alphabet}) == len(alphabet) >= 20
 
 
+@pytest.mark.long
 def test_the_search_reaches_the_whole_model() -> None:
     """Each branch of it is taken by a program of two operations, or by one of the random ones that a run asks."""
     assert {branch.line: branch for branch in not_reached() if branch.line not in NOT_REACHED} == {}
@@ -248,6 +249,7 @@ def test_random_programs_are_the_contracts_on_a_faithful_stub(tmp_path: Path) ->
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.long
 def test_what_a_random_program_finds_is_shrunk_and_kept(tmp_path: Path) -> None:
     broken = [FAULTS["dontneed-keeps-protection"]]
     first, told = random_search(broken, tmp_path)
@@ -255,7 +257,7 @@ def test_what_a_random_program_finds_is_shrunk_and_kept(tmp_path: Path) -> None:
         first.run(first_seed=0, programs=2_000)
     assert difference.value.__notes__ == ["as a test"]
     shortest = told[-1]
-    assert len(shortest) <= min(len(program) for program in told)
+    assert len(shortest) <= 30 and len(told) > 10
     again, told = random_search(broken, tmp_path)
     with pytest.raises(KernelDiffers):
         again.run(first_seed=1, programs=1)
