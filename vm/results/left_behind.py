@@ -34,6 +34,8 @@ class Results:
     reports: list[dict[str, Any]] = field(default_factory=list)
     #: Whether pytest's session came to its end.
     finished: bool = False
+    #: What couldn't be told, if the session came to say so in its log.
+    told: list[str] | None = None
 
     def __post_init__(self) -> None:
         for line in _lines(self.shared.log):
@@ -46,6 +48,8 @@ class Results:
                     self.reports.append(entry)
                 case "SessionFinish":
                     self.finished = True
+                case "Verdict":
+                    self.told = entry["sentences"]
 
     @property
     def status(self) -> int | None:
@@ -67,7 +71,7 @@ class Results:
     @property
     def sentences(self) -> list[str]:
         """Why pytest couldn't tell everything that was asked, when it came to its end."""
-        return sentences_before_verdict(_lines(self.shared.output))
+        return sentences_before_verdict(_lines(self.shared.output)) if self.told is None else self.told
 
     @property
     def complaint(self) -> str:
