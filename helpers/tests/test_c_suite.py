@@ -122,7 +122,7 @@ def test_the_program_of_the_suite_comes_to_the_same_outcomes_in_32_bits(
 
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
     lines = suite_program.with_suffix(".c").read_text().splitlines()
-    assert len(lines) < 7000
+    assert len(lines) < 7200
     assert max(len(line.expandtabs()) for line in lines) <= 120
 
 
