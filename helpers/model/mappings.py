@@ -76,6 +76,11 @@ class Mappings(Memory):
         if len(self.mappings_of(op.span)) > 1:
             raise Unspecified("whether more than one mapping is moved at a time")
         self.discard(new)
+        self.move_to(new, op)
+        self.merge()
+
+    def move_to(self, new: Span, op: Move) -> None:
+        """Pages go to where nothing is mapped."""
         whole = self.mapping_around(op.span.start)
         is_anonymous = any(page.was_anonymous for page in whole)
         self.split_at_borders(op.span)
@@ -98,7 +103,6 @@ class Mappings(Memory):
             self.move_entry(number, op.to + offset)
         if op.keeps_mapping:  # (code) move_pgt_entry(): a page table may go with its pages.
             self.doubt_tables(op.span)
-        self.merge()
 
     def move_entry(self, number: int, to: int) -> None:
         size = self.facts.pages_per_huge_page

@@ -48,9 +48,11 @@ class Logs:
         if TALLY not in config.stash or SUBJECT not in config.stash:
             return
         tally = config.stash[TALLY]
+        troubles = config.stash.setdefault(TROUBLES, [])
+        for trouble in troubles:  # As the verdict does when it is told: both have to be the same.
+            tally.trouble(trouble)
         said = {"verdict": tally.verdict, "status": tally.status, "line": tally.line(config.stash[SUBJECT].kernel)}
         verdict = {"$report_type": "Verdict", "schema": SCHEMA, **said, "sentences": tally.sentences()}
-        troubles = config.stash.setdefault(TROUBLES, [])
         try:
             if log := self.log:
                 log._write_json_data(verdict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from helpers.report import findings
 from helpers.report.comparison import told
 from helpers.report.ktap import ktap
 from helpers.report.log import Log, NotALog, read
-from suites.errata import ERRATA
 
 #: Exit status of a comparison with a regression, and of what can't be done.
 REGRESSION, CANNOT = 1, 2
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     finding.add_argument("logs", type=Path, nargs="+", help="of runs on as many kernels as there are")
     finding.add_argument("--to", type=Path, default=Path("findings"), help="a directory: findings, if nobody says")
+    finding.add_argument("--errata", default="suites.errata", help="the module that has them: suites.errata")
     finding.set_defaults(run=write_findings)
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Whoever reads may stop before the end.
@@ -53,7 +54,8 @@ def compare(given: argparse.Namespace) -> int:
 
 
 def write_findings(given: argparse.Namespace) -> int:
-    for directory in findings.write([read(log) for log in given.logs], ERRATA, given.to):
+    errata = importlib.import_module(given.errata).ERRATA  # By its name: how is asked knows nothing of what is asked.
+    for directory in findings.write([read(log) for log in given.logs], errata, given.to):
         print(directory)
     return 0
 

@@ -56,6 +56,14 @@ def test_a_log_says_what_the_run_said(tmp_path: Path) -> None:
     assert {*strict.read(whole(again.stdout)).outcomes.values()} == {"pass", "fail", "skip"}
 
 
+def test_a_log_has_the_verdict_of_a_run_that_failed_itself(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    done = suite("faithful", f"--report-log={log}", "--junit-xml=/proc/no")
+    found = read(log)
+    assert found.verdict and (found.verdict["verdict"], found.verdict["status"]) == ("not told", done.returncode)
+    assert "/proc/no can't be written" in found.partial
+
+
 def test_ktap_on_standard_output_has_nothing_beside_it() -> None:
     done = suite("faithful", "--ktap=-")
     assert {*strict.read(done.stdout).outcomes.values()} == {"pass", "skip"}

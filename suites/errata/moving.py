@@ -6,7 +6,7 @@ from helpers.deviations import Condition, Erratum
 from helpers.interface.uapi import Category
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Unspecified
-from helpers.operations import CloseUserfaultfd, Move, Operation, Span, Tracking, Unregister, len_of
+from helpers.operations import CloseUserfaultfd, Move, Operation, Span, Tracking, Unregister
 
 
 def _moves(operation: Operation, facts: Facts) -> bool:
@@ -37,21 +37,17 @@ class MoveUnregistersNeighbours(Erratum):
     def is_met_by(cls) -> Condition:
         return _moves
 
-    def move(self, op: Move) -> None:
-        neighbours = self.become_one_with(op)
-        super().move(op)
+    def move_to(self, new: Span, op: Move) -> None:
+        neighbours = self.become_one_with(new, op)
+        super().move_to(new, op)
         for page in neighbours:
             page.tracking = Tracking.NONE
 
-    def become_one_with(self, op: Move) -> list[Page]:
-        """The pages of mappings that what is moved merges with."""
+    def become_one_with(self, new: Span, op: Move) -> list[Page]:
+        """The pages of mappings that what is moved merges with in its new place."""
         pages = [*self.pages(op.span)]
-        if len(self.mappings_of(op.span)) > 1 or pages[0].tracking is Tracking.NONE or pages[0].backing.is_hugetlb:
+        if pages[0].tracking is Tracking.NONE or pages[0].backing.is_hugetlb:
             return []
-        new = Span(op.to, op.to + len_of(op.span))
-        if new.start < op.span.end and op.span.start < new.end:
-            return []
-        self.discard(new)
         own = self.mapping_around(op.span.start)
         is_anonymous = any(page.was_anonymous for page in own)
         first, last = pages[0].copy(), pages[-1].copy()
