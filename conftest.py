@@ -19,6 +19,7 @@ pytest_plugins = [
     "helpers.plugins.labs",
     "helpers.plugins.exploration",
     "helpers.plugins.clauses",
+    "helpers.plugins.pictures",
     "helpers.plugins.errata",
     "helpers.plugins.reproducers",
     "helpers.plugins.recorder",

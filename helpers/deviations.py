@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -67,6 +68,16 @@ def name_of(deviation: type[Model]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", deviation.__name__).lower()
 
 
+class Harm(Enum):
+    """What a defect does to whoever stands on the ioctl: the worst of it."""
+
+    LOSES_WRITES = "A write is lost: whoever copies or saves what is reported keeps old content."
+    HANGS = "Whoever calls doesn't come back, or the machine is brought down."
+    MISTAKES = "A page is taken for what it isn't by whoever goes by its categories."
+    REPORTS_MORE = "Pages are reported that nobody wrote to: whoever copies them works in vain."
+    MISCOUNTS = "A number is off, or a region in two: nothing is lost, but whoever goes by it asks again."
+
+
 class Deviation(Model):
     """Memory as the documents promise it to be, but for one thing: the first line of the docstring says what."""
 
@@ -79,14 +90,15 @@ class Deviation(Model):
 class Erratum(Deviation):
     """A defect that some kernels have. Its name is that of the class in words, its docstring says what goes wrong.
 
-    ``clauses``: ids of the clauses that it breaks. ``evidence``: the function of the kernel, and what it does.
-    ``fixed``: the commit with its subject and the first releases that have it, or NOT_FIXED. ``needs``: keys of
-    :func:`helpers.host.missing` without which it can't be met. ``beside``: errata in the presence of which alone it
-    can be told; where one of these is absent, the contract's behaviour stands for it. ``may_hang``: its probe may
-    hang a kernel that has another defect.
+    ``clauses``: ids of the clauses that it breaks. ``harm``: whom it hurts. ``evidence``: the function of the kernel,
+    and what it does. ``fixed``: the commit with its subject and the first releases that have it, or NOT_FIXED.
+    ``needs``: keys of :func:`helpers.host.missing` without which it can't be met. ``beside``: errata in the presence
+    of which alone it can be told; where one of these is absent, the contract's behaviour stands for it. ``may_hang``:
+    its probe may hang a kernel that has another defect.
     """
 
     clauses: ClassVar[tuple[str, ...]] = ()
+    harm: ClassVar[Harm]
     evidence: ClassVar[str] = ""
     fixed: ClassVar[str] = NOT_FIXED
     needs: ClassVar[tuple[str, ...]] = ()

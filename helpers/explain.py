@@ -6,6 +6,7 @@ import enum
 import errno
 import itertools
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from helpers.interface.uapi import PM_SCAN_ARG_FIELDS
@@ -55,12 +56,25 @@ def difference(
     return "\n".join(lines)
 
 
+def picture(memory: Sequence[str], steps: Sequence[Step]) -> dict[str, Any]:
+    """The same for a page to draw, in words, numbers and lists of them that JSON takes: ``memory``, ``operations``, the
+    last of which is the one that differs, ``argument`` and ``strip`` of a scan, ``expected`` and ``observed``."""
+    step = steps[-1]
+    found: dict[str, Any] = {"memory": list(memory), "operations": [str(one.operation) for one in steps]}
+    found |= {"expected": answer(step.expected), "observed": answer(step.observed)}
+    if isinstance(step.operation, Scan):
+        drawn = strip(step.operation, step.expected.regions, step.observed.regions)
+        found |= {"argument": {name: str(value) for name, value in decoded(step.operation).items()}}
+        found |= {"strip": asdict(drawn)} if drawn else {}
+    return found
+
+
 def answer(told: Any) -> str:
     """Any answer, with the regions of a scan a line each."""
     return "\n".join([outcome(told), *regions(told.regions)]) if isinstance(told, ScanResult) else _runs(told)
 
 
-def argument(scan: Scan) -> str:
+def decoded(scan: Scan) -> dict[str, Any]:
     """The ``pm_scan_arg`` field by field, names rather than numbers."""
     values: dict[str, Any] = {
         "size": 8 * len(PM_SCAN_ARG_FIELDS),
@@ -78,6 +92,12 @@ def argument(scan: Scan) -> str:
     }
     for name, value in scan.raw:
         values[name] = hex(value) if isinstance(value, int) and not isinstance(value, tuple) else value
+    return values
+
+
+def argument(scan: Scan) -> str:
+    """The same as text."""
+    values = decoded(scan)
     return "\n".join(["struct pm_scan_arg:", *(f"  .{name} = {value}" for name, value in values.items())])
 
 
@@ -103,32 +123,51 @@ def answers(scan: Scan, expected: ScanResult, observed: ScanResult) -> list[str]
     """Both region lists, and a strip of the pages in which the first difference is marked."""
     lines = [f"expected: {outcome(expected)}", *regions(expected.regions)]
     lines += [f"observed: {outcome(observed)}", *regions(observed.regions)]
-    return lines + strip(scan, expected.regions, observed.regions)
+    drawn = strip(scan, expected.regions, observed.regions)
+    return lines + (drawn.lines() if drawn else [])
 
 
-def strip(scan: Scan, expected: tuple[Region, ...], observed: tuple[Region, ...]) -> list[str]:
-    """One letter for a page, a dot where it isn't reported; empty when no page differs."""
+@dataclass(frozen=True)
+class Strip:
+    """Pages side by side, a letter for each, a dot where it isn't reported: from ``start`` on, in the scan's pages.
+
+    ``first``: the first page that differs. ``names``: the categories that each letter stands for.
+    """
+
+    start: int
+    first: int
+    expected: str
+    observed: str
+    names: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """It as text, with the first difference marked."""
+        named = ", ".join(f"{letter} {name}" for letter, name in self.names.items())
+        return [
+            f"pages from {self.start} on, first difference at page {self.first}:",
+            f"  expected {self.expected}",
+            f"  observed {self.observed}",
+            f"           {' ' * (self.first - self.start)}^",
+            f"  {named}, . not reported",
+        ]
+
+
+def strip(scan: Scan, expected: tuple[Region, ...], observed: tuple[Region, ...]) -> Strip | None:
+    """The pages around the first difference; None when no page differs."""
     per_page = [_per_page(scan, found) for found in (expected, observed)]
     pairs = list(zip(*per_page, strict=True))
     first = next((index for index, (left, right) in enumerate(pairs) if left != right), None)
     if first is None:
-        return []
+        return None
     begin = max(0, min(first - _STRIP_WIDTH // 2, len(pairs) - _STRIP_WIDTH))
     window = [told[begin : begin + _STRIP_WIDTH] for told in per_page]
     letters: dict[int, str] = {}
-    names: list[str] = []
     for told in itertools.chain(*window):
         if told is not None and told not in letters:
             letters[told] = _LETTERS[len(letters) % len(_LETTERS)]
-            names.append(f"{letters[told]} {names_of(told)}")
     rows = ["".join("." if told is None else letters[told] for told in row) for row in window]
-    return [
-        f"pages from {scan.span.start + begin} on, first difference at page {scan.span.start + first}:",
-        f"  expected {rows[0]}",
-        f"  observed {rows[1]}",
-        f"           {' ' * (first - begin)}^",
-        f"  {', '.join(names)}, . not reported",
-    ]
+    names = {letter: names_of(told) for told, letter in letters.items()}
+    return Strip(scan.span.start + begin, scan.span.start + first, rows[0], rows[1], names)
 
 
 def _per_page(scan: Scan, found: tuple[Region, ...]) -> list[Any]:

@@ -383,26 +383,3 @@ def find_host(scratch: Path | None = None, workers: int = 1) -> Host:
         sizes = find_sizes(scratch)
         facts = find_facts(sizes)
         return Host(sizes, facts, missing(sizes, facts, workers))
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a run was about, in words for its report: the kernel, its build, pages, categories, what was missing."""
-
-    kernel: str
-    build: str
-    pages: str
-    categories: str
-    missing: dict[str, str]
-
-
-def describe(host: Host, stub: str | None = None) -> Subject:
-    """The running kernel in words, or the stub of that name."""
-    name = os.uname()
-    return Subject(
-        kernel=f"stub {stub}" if stub else f"{name.release} {name.machine}",
-        build="" if stub else name.version,
-        pages=f"{host.sizes.page} bytes, huge pages {host.sizes.huge_page} bytes",
-        categories=", ".join(category.name or "" for category in Category if category in host.facts.known),
-        missing=host.missing,
-    )

@@ -94,6 +94,13 @@ class Journal:
         """Forgets a note, and what came after it: the change wasn't made."""
         self._open().truncate(place)
 
+    def notes(self) -> list[tuple[str, list[Any]]]:
+        """What has been changed, first to last: each action with its arguments."""
+        file = self._open()
+        file.seek(0)
+        found = [json.loads(line) for line in file.read().splitlines()]
+        return [(action, arguments) for action, *arguments in found if action != RUN]
+
     def undo_all(self) -> list[str]:
         """Undoes what the journal says, last first; returns what couldn't be undone, which stays in it."""
         file = self._open()

@@ -109,6 +109,11 @@ class Machine:
             raise
         return self
 
+    def changes(self) -> list[str]:
+        """What has been changed, in words: settings with the value that they get back, and swap."""
+        words = {"write": "{} (it was {})", "swapoff": "swap on {}"}
+        return [words[action].format(*told) for action, told in self.journal.notes() if action in words]
+
     def __exit__(self, *exception: object) -> None:
         self.put_back()
 

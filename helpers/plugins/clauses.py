@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
-    report.user_properties.extend(("clause", clause) for clause in clauses_of(item) if call.when == "call")
+    if call.when == "call" or not report.passed:
+        report.user_properties.extend(("clause", clause) for clause in clauses_of(item))
     if call.when == "call" and report.failed:
         told = [
             f"{clause}: {catalogue()[clause]['says']}\n    ({catalogue()[clause]['where']})"

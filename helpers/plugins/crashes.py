@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from helpers.plugins.verdict import TALLY, UNTOLD
+from helpers.report.outcomes import ending
 
 #: Bit of /proc/sys/kernel/tainted that says that the kernel has oopsed.
 _DIED = 1 << 7
@@ -33,17 +33,6 @@ _OF_SIGNALS: dict[int, str] = {
     signal.SIGSYS: "a seccomp filter kills what makes a certain system call",
     signal.SIGXCPU: "its limit of processor time",
 }
-
-
-def new_report(nodeid: str, outcome: Any, longrepr: Any, when: Any = "setup") -> pytest.TestReport:
-    """A report that no test made itself. Setup is the phase in which a failure is an error, in every report."""
-    location = (nodeid.split("::")[0], None, nodeid.partition("::")[2])
-    return pytest.TestReport(nodeid, location, {}, outcome, longrepr, when, start=time.time(), stop=time.time())
-
-
-def ending(nodeid: str) -> pytest.TestReport:
-    """The last phase of a test that didn't come to it: without, pytest-html leaves the test out."""
-    return new_report(nodeid, "passed", None, "teardown")
 
 
 def has_oopsed() -> bool:

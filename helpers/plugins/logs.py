@@ -1,14 +1,16 @@
-"""What a run says for machines: the lines of the log that pytest-reportlog doesn't have, and KTAP."""
+"""What a run says for machines: the lines of the log that pytest-reportlog doesn't have, KTAP, JUnit's kernel."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.junitxml import xml_key  # As record_testsuite_property has it, which only tests can have.
 
 from helpers.plugins.output import not_written
 from helpers.plugins.stash import TROUBLES, VOICE
@@ -30,8 +32,13 @@ class Logs:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        if (log := self.log) and SUBJECT in self.config.stash:
-            log._write_json_data({"$report_type": "Subject", "schema": SCHEMA, **asdict(self.config.stash[SUBJECT])})
+        if SUBJECT not in self.config.stash:
+            return
+        subject = self.config.stash[SUBJECT]
+        if log := self.log:
+            log._write_json_data({"$report_type": "Subject", "schema": SCHEMA, **asdict(subject)})
+        if xml := self.config.stash.get(xml_key, None):
+            xml.add_global_property("kernel", subject.kernel)
 
     @property
     def log(self) -> Any:
@@ -52,7 +59,8 @@ class Logs:
         for trouble in troubles:  # As the verdict does when it is told: both have to be the same.
             tally.trouble(trouble)
         said = {"verdict": tally.verdict, "status": tally.status, "line": tally.line(config.stash[SUBJECT].kernel)}
-        verdict = {"$report_type": "Verdict", "schema": SCHEMA, **said, "sentences": tally.sentences()}
+        said |= {"sentences": tally.sentences(), "troubles": list(tally.troubles), "interrupted": tally.interrupted}
+        verdict = {"$report_type": "Verdict", "schema": SCHEMA, **said, "seconds": time.monotonic() - tally.begun}
         try:
             if log := self.log:
                 log._write_json_data(verdict)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_html import extras
 
 from helpers.c_source.reproducer import reproducer
 from helpers.deviations import Erratum
@@ -67,7 +66,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if is_finding and (path := written(item, failures, report)):
         shown = path.relative_to(failures.parent)  # The report lies beside the directory.
         report.sections.append(("C program", f"{shown}\n    cc -O2 -pthread FILE && ./a.out"))
-        report.extras = [*getattr(report, "extras", []), extras.url(str(shown), name="C program")]
+        report.c_program = {"name": str(shown), "text": path.read_text()}
     if (directory := item.config.getoption("write_c")) and (not report.skipped or hasattr(report, "wasxfail")):
         written(item, Path(directory), report)
     return report

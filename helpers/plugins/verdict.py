@@ -17,13 +17,15 @@ import pytest
 
 from helpers.exploration.judge import RandomTally
 from helpers.exploration.judge import Tally as SearchTally
-from helpers.host import Subject, describe
 from helpers.plugins.machine import NOT_TESTED
-from helpers.plugins.stash import HOST, TROUBLES, VOICE
+from helpers.plugins.stash import HOST, MACHINE, TROUBLES, VOICE
+from helpers.subject import Subject, describe
 
 COMBINATIONS = "mask combinations proven"
 #: The property of a report that names an erratum which made a difference.
 ERRATUM = "erratum"
+#: The property of a report that names a kind of memory.
+KIND = "kind"
 #: The property of a report of a test that failed by no fault of the kernel's: why.
 UNTOLD = "not told"
 #: The property of a report of a test, whatever came of it: what else went wrong with the run.
@@ -219,6 +221,8 @@ def pytest_cmdline_main(config: pytest.Config) -> Any:
 
 def pytest_configure(config: pytest.Config) -> None:
     if HOST in config.stash:
-        config.stash[SUBJECT] = describe(config.stash[HOST], config.getoption("stub"))
+        machine = config.stash.get(MACHINE, None)
+        set_up = machine.changes() if machine else []
+        config.stash[SUBJECT] = describe(config.stash[HOST], config.getoption("stub"), set_up)
     if not hasattr(config, "workerinput") and SUBJECT in config.stash:
         config.pluginmanager.register(Verdict(config), "verdict")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from helpers.report.defects import name_in
 from helpers.report.log import Log
 from helpers.report.outcomes import Outcome
 
@@ -23,11 +24,6 @@ class Change:
     is_regression: bool = False
 
 
-def name_of(erratum: str) -> str:
-    """The name of an erratum that is told as ``name: sentence (fix)``."""
-    return erratum.partition(": ")[0]
-
-
 def changes(before: Log, after: Log) -> Iterator[Change]:
     """All changes of which there are any. A test that failed, or met an erratum that the other run didn't have, is a
     regression; so is one that was told and isn't any more."""
@@ -35,7 +31,7 @@ def changes(before: Log, after: Log) -> Iterator[Change]:
     new = {outcome.nodeid: outcome for outcome in after.outcomes}
     both = [(old[test], new[test]) for test in new if test in old]
     yield from _of_outcomes(both)
-    had, has = (dict.fromkeys(name_of(told) for one in log.outcomes for told in one.errata) for log in (before, after))
+    had, has = (dict.fromkeys(name_in(told) for one in log.outcomes for told in one.errata) for log in (before, after))
     yield Change("known defects that have come", [name for name in has if name not in had], is_regression=True)
     yield Change("known defects that are gone", [name for name in had if name not in has])
     yield Change(

@@ -2,13 +2,15 @@
 
 pytest-reportlog writes what pytest says, and this adds, with the version of what they hold as ``schema``:
 
-- first ``{"$report_type": "Subject", "schema": 1, "kernel", "build", "pages", "categories", "missing"}``: what was
+- first ``{"$report_type": "Subject", "schema": 1, …}`` with the fields of :class:`helpers.subject.Subject`: what was
   asked;
-- last ``{"$report_type": "Verdict", "schema": 1, "verdict", "status", "line", "sentences"}``: in the words of the last
-  lines of a run. A log without it is that of a run that was ended.
+- last ``{"$report_type": "Verdict", "schema": 1, "verdict", "status", "line", "sentences", "troubles", "interrupted",
+  "seconds"}``: in the words of the last lines of a run. A log without it is that of a run that was ended.
 
 Between them a ``TestReport`` for each phase of each test; its ``user_properties`` name the clauses that the test proves
-(``clause``) and the errata that made a difference (``erratum``).
+(``clause``), kinds of memory (``kind``) and the errata that made a difference (``erratum``). Where the kernel differs,
+``picture`` is what a page draws (:func:`helpers.explain.picture`), and ``c_program`` has the ``name`` and ``text`` of
+the C.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Log:
     subject: dict[str, Any] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
     verdict: dict[str, Any] | None = None
+    reports: tuple[dict[str, Any], ...] = ()
 
     @property
     def kernel(self) -> str:
@@ -47,6 +50,12 @@ class Log:
             return "the run was ended before it had a verdict"
         return "; ".join(self.verdict["sentences"])
 
+    @property
+    def seconds(self) -> float:
+        """From the first report to the last."""
+        times = [report[which] for report in self.reports for which in ("start", "stop")]
+        return max(times, default=0.0) - min(times, default=0.0)
+
 
 def read(path: Path) -> Log:
     """Reads a log. A line that was cut off is left out. Raises NotALog."""
@@ -56,7 +65,7 @@ def read(path: Path) -> Log:
         raise NotALog(f"{path}: {error.strerror}") from error
     subject: dict[str, Any] = {}
     verdict: dict[str, Any] | None = None
-    outcomes = []
+    reports = []
     for line in lines:
         try:
             entry = json.loads(line)
@@ -69,8 +78,9 @@ def read(path: Path) -> Log:
             subject = entry
         elif kind == "Verdict":
             verdict = entry
-        elif kind == "TestReport" and (outcome := outcome_in(entry)):
-            outcomes.append(outcome)
+        elif kind == "TestReport":
+            reports.append(entry)
     if not subject:
         raise NotALog(f"{path}: it isn't the log of a run of this suite (--report-log=FILE)")
-    return Log(path, subject, tuple(worst(outcomes)), verdict)
+    outcomes = worst(outcome for entry in reports if (outcome := outcome_in(entry)))
+    return Log(path, subject, tuple(outcomes), verdict, tuple(reports))

@@ -1,22 +1,33 @@
-"""What came of each test, as the reports tell it: also of one that was lost with its guest."""
+"""What came of each test, as the reports tell it: also of one that was lost with its worker or its guest."""
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from helpers.plugins.verdict import ERRATUM, UNTOLD
+from helpers.plugins.verdict import ERRATUM, KIND, UNTOLD
 
 #: The worst of what is said of a test in its phases is what came of it.
 WORST_FIRST = ("failed", "untold", "xfailed", "skipped", "passed")
 
+#: The phase of the report of a test in which its worker died, as pytest-xdist has it.
+CRASHED = "???"
 #: What is read of a report.
 _FIELDS = ("nodeid", "when", "outcome", "longrepr", "wasxfail", "user_properties", "duration")
+
+
+@dataclass(frozen=True)
+class Details:
+    """All that a test says that failed. ``picture``: what a page draws (helpers.explain.picture). ``program``: name and
+    text of the C that shows it."""
+
+    text: str
+    picture: Mapping[str, Any] | None
+    program: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -24,7 +35,7 @@ class Outcome:
     """Of one test: ``passed``, ``failed``, ``xfailed``, ``untold`` or ``skipped``, why, the clauses that it proves.
 
     ``errata``: what is known of the kernel that made a difference, in words, the name first. ``seconds``: of the phase
-    that decided.
+    that decided. ``kinds``: of memory, that it is about.
     """
 
     nodeid: str
@@ -33,18 +44,23 @@ class Outcome:
     clauses: Sequence[str]
     errata: Sequence[str] = ()
     seconds: float = 0.0
+    kinds: Sequence[str] = ()
+    details: Details | None = None
 
 
-def outcome_of(report: pytest.TestReport, clauses: Mapping[str, Sequence[str]] | None = None) -> Outcome | None:
-    """What a report says came of its test; None when it's about a phase before or after it that went well.
+def outcome_of(report: pytest.TestReport) -> Outcome | None:
+    """What a report says came of its test; None when it's about a phase before or after it that went well."""
+    found = outcome_in({name: getattr(report, name, None) for name in _FIELDS})
+    if found is None or found.outcome not in ("failed", "untold"):
+        return found
+    sections = [f"--- {title} ---\n{text}" for title, text in report.sections]
+    text = "\n\n".join([report.longreprtext, *sections]).strip()
+    details = Details(text, getattr(report, "picture", None), getattr(report, "c_program", None))
+    return replace(found, details=details)
 
-    ``clauses``: those of each test, for one that couldn't say itself which it proves.
-    """
-    return outcome_in({name: getattr(report, name, None) for name in _FIELDS}, clauses)
 
-
-def outcome_in(report: Mapping[str, Any], clauses: Mapping[str, Sequence[str]] | None = None) -> Outcome | None:
-    """The same, of a report as pytest-reportlog writes it."""
+def outcome_in(report: Mapping[str, Any]) -> Outcome | None:
+    """The same, of a report as pytest-reportlog writes it; without its details."""
     if report["when"] != "call" and report["outcome"] == "passed":
         return None
     told = [(name, str(value)) for name, value in report.get("user_properties") or ()]
@@ -53,14 +69,14 @@ def outcome_in(report: Mapping[str, Any], clauses: Mapping[str, Sequence[str]] |
     untold = [value for name, value in told if name == UNTOLD]
     if outcome == "failed" and untold:
         outcome = "untold"
-    own = [value for name, value in told if name == "clause"]
     return Outcome(
         report["nodeid"],
         outcome,
         known or (untold[0] if outcome == "untold" else _reason(report["longrepr"])),
-        tuple((clauses or {}).get(report["nodeid"], own)),
+        tuple(value for name, value in told if name == "clause"),
         tuple(value for name, value in told if name == ERRATUM),
         report.get("duration") or 0.0,
+        tuple(dict.fromkeys(value for name, value in told if name == KIND)),
     )
 
 
@@ -86,13 +102,16 @@ def worst(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return list(found.values())
 
 
-def keep(path: Path, outcomes: Iterable[Outcome]) -> None:
-    path.write_text("".join(f"{json.dumps(asdict(outcome))}\n" for outcome in outcomes))
+def new_report(
+    nodeid: str, outcome: Any, longrepr: Any, when: Any = "setup", clauses: Iterable[str] = ()
+) -> pytest.TestReport:
+    """A report that no test made itself. Setup is the phase in which a failure is an error, in every report."""
+    location = (nodeid.split("::")[0], None, nodeid.partition("::")[2])
+    report = pytest.TestReport(nodeid, location, {}, outcome, longrepr, when, start=time.time(), stop=time.time())
+    report.user_properties = [("clause", clause) for clause in clauses]
+    return report
 
 
-def kept(path: Path) -> list[Outcome]:
-    """None of a kernel for which no reports were made."""
-    try:
-        return [Outcome(**json.loads(line)) for line in path.read_text().splitlines()]
-    except (OSError, ValueError, TypeError):
-        return []
+def ending(nodeid: str) -> pytest.TestReport:
+    """The last phase of a test that didn't come to it: without, reports leave the test out."""
+    return new_report(nodeid, "passed", None, "teardown")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from helpers.report.comparison import told
 from helpers.report.ktap import ktap
 from helpers.report.log import Log, NotALog, read
 from helpers.report.outcomes import Outcome, outcome_in, worst
+from helpers.subject import Subject
 from helpers.tests import ktap as strict
 from suites.errata import ERRATA
 
 ROOT = Path(__file__).parents[2]
 SAID = {"verdict": "conforms", "status": 0, "line": "", "sentences": []}
+
+BEGUN = {"$report_type": "Subject", "schema": 1, **asdict(Subject("<script>", "", "", "", {}))}
 
 
 def of(*tests: tuple[str, str], verdict: dict | None = SAID, errata: dict[str, str] | None = None, **further) -> Log:
@@ -51,8 +55,9 @@ def test_a_log_says_what_the_run_said(tmp_path: Path) -> None:
     assert found.kernel == "stub without-marker" and found.verdict["status"] != 0
     assert {one.outcome for one in found.outcomes} == {"passed", "failed", "skipped"}
     assert all(one.clauses for one in found.outcomes if one.outcome != "skipped")
-    again = run("-m", "helpers.report", "ktap", str(log))
+    again = run("-m", "helpers.report", str(log), "--ktap=-")
     assert sorted(again.stdout.splitlines()) == sorted(said.read_text().splitlines())
+    assert again.stderr.splitlines()[-1] == found.verdict["line"]
     assert {*strict.read(whole(again.stdout)).outcomes.values()} == {"pass", "fail", "skip"}
 
 
@@ -117,9 +122,8 @@ def test_a_run_that_was_ended_is_no_ground_to_say_that_all_is_well(tmp_path: Pat
     text, has_regression = told(of(("a", "passed")), of(("a", "passed"), verdict=None))
     assert "a log is partial: the run was ended before it had a verdict" in text and has_regression is None
     log = tmp_path / "log"
-    entry = {"$report_type": "Subject", "schema": 1, "kernel": "<script>"}
-    log.write_text(json.dumps(entry) + '\n{"$report_type": "TestRep')
-    assert read(log).partial and "# partial: " in run("-m", "helpers.report", "ktap", str(log)).stdout
+    log.write_text(json.dumps(BEGUN) + '\n{"$report_type": "TestRep')
+    assert read(log).partial and "# partial: " in run("-m", "helpers.report", str(log), "--ktap=-").stdout
 
 
 @pytest.mark.parametrize("text", ["", "no log\n", '{"$report_type": "Subject", "schema": 2}\n', "[]\n"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Condition, Erratum, scans_oddly
+from helpers.deviations import Condition, Erratum, Harm, scans_oddly
 from helpers.lab import Lab
 from helpers.operations import At
 
@@ -11,6 +11,7 @@ class VecLenOverflow(Erratum):
     """The vec_len times the size of a region overflowed, and the scan was accepted."""
 
     clauses = ("errors",)
+    harm = Harm.MISCOUNTS
     evidence = "its fix, CVE-2024-53107; none of the kernels seen so far has it, and each was asked"
     fixed = "669b0cb81e4e (fs/proc/task_mmu: prevent integer overflow in pagemap_scan_get_args()), Linux 6.12, 6.11.10"
 

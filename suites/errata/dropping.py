@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helpers.deviations import Condition, Erratum
+from helpers.deviations import Condition, Erratum, Harm
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
@@ -22,6 +22,7 @@ class HugetlbDontneedLosesWritten(Erratum):
     """A written hugetlb page isn't WRITTEN any more once it is dropped: by MADV_DONTNEED, or by a hole in its file."""
 
     clauses = ("advice-dontneed", "hole-punch")
+    harm = Harm.LOSES_WRITES
     needs = ("hugetlb",)
     evidence = (
         "pagemap_hugetlb_category() in fs/proc/task_mmu.c reports an empty entry as HUGE alone; mm/hugetlb.c leaves no "
@@ -50,6 +51,7 @@ class HugetlbDontneedStaysProtected(Erratum):
     """MADV_DONTNEED on anonymous hugetlb memory keeps the protection: that the content is gone isn't recorded."""
 
     clauses = ("advice-dontneed",)
+    harm = Harm.LOSES_WRITES
     needs = ("hugetlb",)
     evidence = (
         "__unmap_hugepage_range() in mm/hugetlb.c leaves a marker of protection, for anonymous memory too; "
@@ -74,6 +76,7 @@ class HolePunchStaysProtected(Erratum):
     """A page punched out of a file stays protected: that its content is gone isn't recorded."""
 
     clauses = ("hole-punch",)
+    harm = Harm.LOSES_WRITES
     evidence = (
         "unmapping for a hole in mm/memory.c installs markers of protection, as it does when a page is reclaimed; "
         "userfaultfd.rst says that MADV_REMOVE is treated as dirtying"
@@ -105,6 +108,7 @@ class GuardInstallDoesNotReturn(Erratum):
     """MADV_GUARD_INSTALL of protected memory that is a file's or shared doesn't return: only a signal ends it."""
 
     clauses = ("advice-guard",)
+    harm = Harm.HANGS
     needs = ("guard regions in files",)
     evidence = (
         "madvise_guard_install() in mm/madvise.c (6.18, 7.3) drops the pages and tries again as long as an entry isn't "
@@ -150,6 +154,7 @@ class HugeShmemReclaimedLosesProtection(Erratum):
     it: pages are copied in vain, no write is lost."""
 
     clauses = ("advice-pageout", "written-since-protected")
+    harm = Harm.REPORTS_MORE
     needs = ("thp", "swap")
     evidence = (
         "pagemap_scan_thp_entry() in fs/proc/task_mmu.c protects the one entry, and reclaim splits it: "
@@ -180,6 +185,7 @@ class ZeroFilledLosesProtection(Erratum):
     part."""
 
     clauses = ("advice-pageout",)
+    harm = Harm.REPORTS_MORE
     needs = ("thp",)
     evidence = (
         "its fix; splitting a huge page replaced pages that hold only zeros by the zero page, in an entry that was "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Erratum
+from helpers.deviations import Erratum, Harm
 from helpers.interface.uapi import Category, PagemapBit, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
@@ -20,6 +20,7 @@ class EmptyHugetlbNotHuge(Erratum):
     """Hugetlb memory that nobody has touched isn't HUGE, until there is a page table for it."""
 
     clauses = ("categories",)
+    harm = Harm.MISTAKES
     needs = ("hugetlb",)
     evidence = (
         "pagemap_scan_pte_hole() in fs/proc/task_mmu.c (6.12 to 7.3) tells the mapping's categories alone, where "
@@ -47,6 +48,7 @@ class EmptyHugetlbPartlyProtected(Erratum):
     """Protecting a part of an empty hugetlb page protects the whole of it, outside of the range too."""
 
     clauses = ("hugetlb-partial", "protect-reported")
+    harm = Harm.LOSES_WRITES
     needs = ("hugetlb",)
     may_hang = True
     evidence = (
@@ -73,6 +75,7 @@ class EmptyPteNotWritten(Erratum):
     """An empty entry of a page table isn't WRITTEN, nor protected, but for scans that ask for WRITTEN alone."""
 
     clauses = ("written-from-registration", "advice-dontneed", "advice-pageout")
+    harm = Harm.LOSES_WRITES
     evidence = (
         'its fix, subject "fs/proc/task_mmu: fix PAGEMAP_SCAN written state for unpopulated ptes": '
         "pagemap_page_category() in fs/proc/task_mmu.c returned 0 where the shortcut for WRITTEN reported the page"
@@ -104,6 +107,7 @@ class HoleNotWritten(Erratum):
     recorded."""
 
     clauses = ("written-from-registration", "advice-dontneed")
+    harm = Harm.LOSES_WRITES
     evidence = (
         'its fix, subject "fs/proc/task_mmu: fix PAGEMAP_SCAN written state for PMD holes": pagemap_scan_pte_hole() '
         "in fs/proc/task_mmu.c told the mapping's categories alone"
@@ -133,6 +137,7 @@ class PagemapFileOnHugeZero(Erratum):
     """read(2) of pagemap says of the huge zero page that it is a file's; the scan doesn't."""
 
     clauses = ("second-witness",)
+    harm = Harm.MISTAKES
     needs = ("thp", "huge zero page")
     evidence = (
         "pagemap_pmd_range() in fs/proc/task_mmu.c takes the page by pmd_page(), where the scan asks "
@@ -155,6 +160,7 @@ class HugeZeroPfnzero(Erratum):
     """PFNZERO wasn't reported on the huge zero page."""
 
     clauses = ("categories",)
+    harm = Harm.MISTAKES
     needs = ("thp", "huge zero page")
     evidence = "its fix; none of the kernels seen so far has it, and each was asked"
     fixed = (

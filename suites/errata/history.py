@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Erratum
+from helpers.deviations import Erratum, Harm
 from helpers.model import Page
 from helpers.model.bits import CHECK_WPASYNC, WPALLOWED, WRITTEN
 from helpers.model.walk import Walk
@@ -14,6 +14,7 @@ class GetOnlyScanProtects(Erratum):
     """Write protection was applied by a scan without WP_MATCHING."""
 
     clauses = ("protect-reported",)
+    harm = Harm.LOSES_WRITES
     evidence = _SEEN
     fixed = "4980e837cab7 (mm/pagemap: fix wr-protect even if PM_SCAN_WP_MATCHING not set), Linux 6.7"
 
@@ -26,6 +27,7 @@ class VmaNotRegistered(Erratum):
     """Pages were protected in mappings not registered for it."""
 
     clauses = ("check-wpasync", "wp-passes-over")
+    harm = Harm.MISTAKES
     evidence = _SEEN
     fixed = "0dff1b407def (mm/pagemap: fix ioctl(PAGEMAP_SCAN) on vma check), Linux 6.7"
 
@@ -37,6 +39,7 @@ class YoungAndDirtyLost(Erratum):
     """Protecting a page lost its young and dirty bits."""
 
     clauses = ("protect-leaves",)
+    harm = Harm.LOSES_WRITES
     evidence = (
         "its fix, CVE-2024-36943: what the processor noted of an access between two instructions of the scan got lost. "
         "A program of operations can't hit that; what is asked is that protecting by itself leaves both bits alone"
@@ -48,6 +51,7 @@ class SwapUffdTest(Erratum):
     """The test for write protection was applied wrongly to swap entries."""
 
     clauses = ("advice-pageout", "written-since-protected")
+    harm = Harm.MISTAKES
     evidence = (
         "its fix: in the shortcut for WRITTEN, pte_uffd_wp() was asked of entries that aren't present, where another "
         "bit says so. None of the kernels seen so far has it; each that has swap was asked, by masks that take the "
@@ -60,6 +64,7 @@ class HugetlbHoleHang(Erratum):
     """Protecting empty hugetlb memory by a scan hangs the calling thread for ever: not even SIGKILL ends it."""
 
     clauses = ("hugetlb-hole",)
+    harm = Harm.HANGS
     evidence = (
         "seen in a guest with Debian's 6.16.12: hugetlb_change_protection(), called by pagemap_scan_pte_hole(), waits "
         "in down_write() for the lock that the walk holds for reading. A thread that never comes back can't be "
@@ -72,6 +77,7 @@ class NoVecBuffer(Erratum):
     """Protecting a part of a huge page without a vec is an oops: the buffer for regions isn't there."""
 
     clauses = ("protect-without-vec", "huge-split")
+    harm = Harm.HANGS
     evidence = (
         "pagemap_scan_backout_range() in fs/proc/task_mmu.c of 6.12.43, called by pagemap_scan_hugetlb_entry() and "
         "pagemap_scan_thp_entry(): NULL pointer dereference. A kernel that has oopsed can't be asked on: tests that "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from helpers.deviations import Erratum
+from helpers.deviations import Erratum, Harm
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Page
@@ -29,6 +29,7 @@ class MergingIsWriting(_GivesPagesUp):
     """KSM takes the protection off pages that it merges: they are WRITTEN, though nobody wrote to them."""
 
     clauses = ("merged-memory",)
+    harm = Harm.REPORTS_MORE
     needs = ("ksm",)
     evidence = _EVIDENCE
 
@@ -51,6 +52,7 @@ class MergingLosesSoftDirty(_GivesPagesUp):
     """A page that was written isn't SOFT_DIRTY any more once KSM has merged it."""
 
     clauses = ("merged-memory", "soft-dirty")
+    harm = Harm.LOSES_WRITES
     needs = ("soft-dirty", "ksm")
     evidence = _EVIDENCE
 

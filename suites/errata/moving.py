@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Condition, Erratum
+from helpers.deviations import Condition, Erratum, Harm
 from helpers.interface.uapi import Category
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Unspecified
@@ -18,6 +18,7 @@ class MoveUnregistersNeighbours(Erratum):
     writes to them are lost."""
 
     clauses = ("remap", "written-since-protected")
+    harm = Harm.LOSES_WRITES
     evidence = (
         "copy_vma() in mm/vma.c (6.12; mm/mremap.c calls it from move_vma()) merges what is moved with its new "
         "neighbours while it is still registered as they are, and mremap_userfaultfd_prep() in fs/userfaultfd.c then "

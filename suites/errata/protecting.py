@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Condition, Erratum, scans_oddly
+from helpers.deviations import Condition, Erratum, Harm, scans_oddly
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
@@ -24,6 +24,7 @@ class WpWithoutVecIgnoresMasks(Erratum):
     are lost."""
 
     clauses = ("protect-without-vec",)
+    harm = Harm.LOSES_WRITES
     evidence = (
         "the exclusive fast path of pagemap_scan_pmd_entry() in fs/proc/task_mmu.c (6.12 to 7.3) tests neither "
         "category_mask nor the others; the paths for holes and huge pages do, and pagemap_scan_test_walk() looks for "
@@ -63,6 +64,7 @@ class FaultOnVecLosesWrites(Erratum):
     reported to nobody."""
 
     clauses = ("undelivered",)
+    harm = Harm.LOSES_WRITES
     evidence = (
         "pagemap_scan_flush_buffer() and pagemap_scan_writeback_args() in fs/proc/task_mmu.c copy to user memory "
         "after the walk has protected, and nothing is taken back"
@@ -92,6 +94,7 @@ class GuardsAndWriteprotect(Erratum):
     """UFFDIO_WRITEPROTECT passes over guard regions, which PAGEMAP_SCAN protects: the two ways of protecting differ."""
 
     clauses = ("protect-both-ways", "guard-marker")
+    harm = Harm.REPORTS_MORE
     needs = ("guard regions",)
     evidence = (
         "change_pte_range() in mm/mprotect.c skips guard markers; make_uffd_wp_pte() in fs/proc/task_mmu.c sets the "
@@ -116,6 +119,7 @@ class GuardsStayProtected(Erratum):
     """The end of a registration passes over guard regions: they stay protected."""
 
     clauses = ("unregister", "guard-marker")
+    harm = Harm.MISTAKES
     needs = ("guard regions",)
     evidence = (
         "change_pte_range() in mm/mprotect.c skips guard markers when it takes protection off; where WRITTEN is said "
@@ -150,6 +154,7 @@ class GuardsAreAccessed(Erratum):
     """A guard region, which nobody can access, is ACCESSED, and can't be protected from that."""
 
     clauses = ("accessed",)
+    harm = Harm.MISTAKES
     needs = ("rwp", "guard regions")
     evidence = (
         "pagemap_page_category() in fs/proc/task_mmu.c (7.3) says ACCESSED of every entry that isn't present and lacks "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Erratum
+from helpers.deviations import Erratum, Harm
 from helpers.interface.uapi import Category, PagemapBit, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
@@ -18,6 +18,7 @@ class HugetlbStaysSoftDirty(Erratum):
     PAGEMAP_SCAN."""
 
     clauses = ("soft-dirty", "soft-dirty-apart")
+    harm = Harm.REPORTS_MORE
     needs = ("soft-dirty", "hugetlb")
     evidence = (
         "clear_refs_walk_ops in fs/proc/task_mmu.c (6.12 to 7.3) has no hugetlb_entry, so that clear_refs_write() "
@@ -43,6 +44,7 @@ class PagemapHugetlbSoftDirty(Erratum):
     does."""
 
     clauses = ("soft-dirty", "second-witness")
+    harm = Harm.LOSES_WRITES
     needs = ("soft-dirty", "hugetlb")
     evidence = (
         "pagemap_hugetlb_range() in fs/proc/task_mmu.c (6.12 to 7.3) looks at VM_SOFTDIRTY alone, where "
@@ -67,6 +69,7 @@ class SoftDirtyLostInMerge(Erratum):
     """A new mapping isn't soft-dirty any more once mprotect(2) has merged it with an old one."""
 
     clauses = ("soft-dirty-new",)
+    harm = Harm.LOSES_WRITES
     needs = ("soft-dirty",)
     evidence = (
         "mprotect_fixup() in mm/mprotect.c of 6.12 gives the merged mapping the flags of the one that was changed; its "
@@ -94,6 +97,7 @@ class SplitIsSoftDirty(Erratum):
     """Splitting a transparent huge page makes all its pages SOFT_DIRTY, though nobody wrote to them."""
 
     clauses = ("soft-dirty",)
+    harm = Harm.REPORTS_MORE
     needs = ("soft-dirty", "thp")
     evidence = (
         "__split_huge_pmd_locked() in mm/huge_memory.c (6.12 to 7.3) hands the huge entry's dirty bit on by "
@@ -135,6 +139,7 @@ class ZeroFilledLosesSoftDirty(Erratum):
     in part: that zeros were written is lost."""
 
     clauses = ("soft-dirty-kept",)
+    harm = Harm.LOSES_WRITES
     needs = ("soft-dirty", "thp")
     evidence = (
         "its fix; splitting a huge page replaced pages that hold only zeros by the zero page, in an entry that was "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Condition, Erratum, scans_oddly
+from helpers.deviations import Condition, Erratum, Harm, scans_oddly
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
@@ -31,6 +31,7 @@ class WalkEndAfterEperm(Erratum):
     """A scan aborted by CHECK_WPASYNC leaves walk_end equal to end, as if it had completed."""
 
     clauses = ("abort",)
+    harm = Harm.LOSES_WRITES
     evidence = (
         "do_pagemap_scan() in fs/proc/task_mmu.c sets walk_end to end whenever the walk didn't set it, errors included"
     )
@@ -65,6 +66,7 @@ class WalkEndOfAFullBuffer(_Notes):
     place where that room was full for the last time: a caller who resumes is told pages twice."""
 
     clauses = ("walk-end", "resume")
+    harm = Harm.MISCOUNTS
     evidence = (
         "do_pagemap_scan() in fs/proc/task_mmu.c (6.12 to 7.3) walks anew whenever its buffer, of as many regions as "
         "a PMD entry maps pages, is full, and takes the walk_end of a walk that had to stop for that of the last one"
@@ -106,6 +108,7 @@ class HugetlbPartialGoesOn(_Notes):
     a caller who resumes never sees their writes."""
 
     clauses = ("hugetlb-partial", "walk-end")
+    harm = Harm.LOSES_WRITES
     needs = ("hugetlb",)
     evidence = (
         "pagemap_scan_hugetlb_entry() in fs/proc/task_mmu.c backs out, sets walk_end, and returns 0, so that the walk "
@@ -130,6 +133,7 @@ class StaleWalkEndAfterSplit(_Notes):
     keeps the place of the split."""
 
     clauses = ("walk-end", "huge-split")
+    harm = Harm.MISCOUNTS
     needs = ("thp",)
     evidence = (
         "pagemap_scan_thp_entry() in fs/proc/task_mmu.c doesn't take back the walk_end that pagemap_scan_output() set"
@@ -151,6 +155,7 @@ class SplitBreaksMerging(Erratum):
     """A page before a huge page that is split isn't merged with the equal pages behind it."""
 
     clauses = ("merging",)
+    harm = Harm.MISCOUNTS
     needs = ("thp",)
     evidence = "pagemap_scan_backout_range() in fs/proc/task_mmu.c empties the entry of vec, but keeps its index"
 
@@ -175,6 +180,7 @@ class ShmemSplitIsAHole(Erratum):
     reported without PRESENT and FILE, and missed by masks that name these."""
 
     clauses = ("huge-split", "output", "protect-reported")
+    harm = Harm.LOSES_WRITES
     needs = ("thp",)
     evidence = (
         "pagemap_scan_thp_entry() in fs/proc/task_mmu.c (6.12 to 7.3) calls split_huge_pmd(), for which "
@@ -199,6 +205,7 @@ class GiganticHugetlbNotProtected(Erratum):
     """A hugetlb page of 1 GiB is taken for a part of one, and never protected."""
 
     clauses = ("hugetlb-gigantic",)
+    harm = Harm.REPORTS_MORE
     needs = ("hugetlb 1 GiB",)
     evidence = (
         'its fix, subject "fs/proc/task_mmu: use huge_page_size() in pagemap_scan_hugetlb_entry()": the size was '

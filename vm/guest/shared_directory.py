@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The phase of the report of a test in which its worker died, as pytest-xdist has it.
-CRASHED = "???"
-
 
 @dataclass(frozen=True)
 class Shared:
@@ -18,7 +15,7 @@ class Shared:
     def files(self) -> list[Path]:
         """All of the files below."""
         of_guest = ("script", "plan", "log", "subject", "output", "status", "console", "dmesg")
-        names = (*of_guest, "outcomes", "html", "junit", "ktap", "report_log", "verdict")
+        names = (*of_guest, "html", "junit", "ktap", "report_log", "verdict")
         return [getattr(self, name) for name in names]
 
     @property
@@ -43,7 +40,7 @@ class Shared:
 
     @property
     def subject(self) -> Path:
-        """What the run is about (helpers.host.Subject)."""
+        """What the run is about (helpers.subject.Subject)."""
         return self.directory / "subject.json"
 
     @property
@@ -72,11 +69,6 @@ class Shared:
     @property
     def html(self) -> Path:
         return self.directory / "report.html"
-
-    @property
-    def outcomes(self) -> Path:
-        """What came of each test, by the host, a JSON object a line (vm.results.left_behind.Test)."""
-        return self.directory / "outcomes.jsonl"
 
     @property
     def verdict(self) -> Path:

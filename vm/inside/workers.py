@@ -26,7 +26,7 @@ from _pytest.runner import runtestprotocol
 from helpers.interface.native import lib
 from helpers.plugins.crashes import HANGS, LAST_WORDS, why_it_died
 from helpers.plugins.verdict import UNTOLD
-from vm.guest.shared_directory import CRASHED
+from helpers.report.outcomes import CRASHED
 
 #: How many tests a worker has been given at any time: the one that it runs, and the next, since what they share is
 #: torn down or kept by that.

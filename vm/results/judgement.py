@@ -15,6 +15,7 @@ import pytest
 
 from helpers.plugins.machine import NOT_TESTED
 from helpers.plugins.verdict import NOT_TOLD
+from helpers.report.replay import ENVIRONMENT
 from vm import CHECKOUT, CannotBeAsked, CannotRun, NotTold, told
 from vm.guest.boot import Ending
 from vm.guest.console import EMULATOR_FAILED, Trouble
@@ -24,7 +25,7 @@ from vm.outputs import say, tell
 from vm.processes import carried_out, signal_name
 from vm.results.directory import results_in
 from vm.results.left_behind import Results, complaint_in, sentences_before_verdict
-from vm.results.replay import ENVIRONMENT, command_line
+from vm.results.replay import command_line
 from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict, keep
 
 #: How often a guest is booted, at most.

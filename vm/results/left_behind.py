@@ -11,8 +11,9 @@ from itertools import takewhile
 from typing import Any
 
 from helpers.plugins.verdict import UNTOLD
+from helpers.report.outcomes import CRASHED
 from vm.guest.marks import MARK, follow
-from vm.guest.shared_directory import CRASHED, Shared
+from vm.guest.shared_directory import Shared
 from vm.guest.splats import Splat, splats
 
 #: What helpers/plugins/machine.py says when nothing can be asked.

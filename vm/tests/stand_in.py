@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 from _pytest.reports import pytest_report_to_serializable
 
-from helpers.host import Subject
+from helpers.subject import Subject
 from vm import command
 from vm.guest.boot import Ending, Setup
 from vm.guest.shared_directory import Shared

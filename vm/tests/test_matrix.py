@@ -14,7 +14,7 @@ from vm.guest.boot import Ending
 from vm.guest.console import Trouble
 from vm.kernels.table import Row
 from vm.results import comparison, verdict
-from vm.results.comparison import cells_of
+from vm.results.comparison import column_of
 from vm.results.judgement import render
 from vm.results.verdict import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED, Verdict, directory_of
 from vm.runs.matrix import last_words, log_of, outcome, own_verdict
@@ -76,7 +76,7 @@ def test_a_test_that_was_lost_with_its_guest_is_in_the_cell(tmp_path: Path) -> N
     shared = directory_of(ROW, tmp_path)
     handwritten.write(shared.directory, ["one", "two", "three"], reports_of("one"), console, finished=False)
     render(KERNEL, Ending(True, Trouble("the kernel panicked")), shared, begun=0.0)
-    assert {clause: (cell.outcome, cell.counts) for clause, cell in cells_of(ROW, tmp_path).items()} == {
+    assert {clause: (cell.outcome, cell.counts) for clause, cell in column_of(ROW, tmp_path).clauses.items()} == {
         "a-clause": ("failed", "1 failed, 1 passed, 1 skipped")
     }
 
@@ -88,5 +88,5 @@ def test_a_test_that_failed_by_no_fault_of_the_kernels_is_not_told(tmp_path: Pat
     handwritten.write(shared.directory, ["one"], reports, [], status=3)
     with pytest.raises(NotTold):
         render(KERNEL, Ending(True), shared, begun=0.0)
-    assert [cell.outcome for cell in cells_of(ROW, tmp_path).values()] == ["untold"]
+    assert [cell.outcome for cell in column_of(ROW, tmp_path).clauses.values()] == ["untold"]
     assert 'class="untold"' in comparison.write(tmp_path, [ROW]).read_text()

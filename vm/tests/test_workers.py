@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from helpers.plugins.crashes import HANGS
+from helpers.report.outcomes import CRASHED
 from vm import CHECKOUT
-from vm.guest.shared_directory import CRASHED
 from vm.inside.invocation import ENVIRONMENT, pytest_command
 from vm.results.left_behind import is_untold
 
