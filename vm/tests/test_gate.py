@@ -19,7 +19,9 @@ GATE = Path("docs/ci/gate.sh")
 PYTHON = """\
 #!/bin/sh
 case "$*" in
-"-m vm run KERNEL --results="*" -- suites -k part") mkdir -p "$HERE/results" && cp "$HERE/new" "$HERE/results/report.jsonl"
+"-m vm run KERNEL --results="*" -- suites -k part")
+	mkdir -p "$HERE/results"
+	cp "$HERE/new" "$HERE/results/report.jsonl"
 	exit "$STATUS" ;;
 *) exec {python} "$@" ;;
 esac
