@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from vm import CHECKOUT, CannotRun, NotTold, temporary, told
+from vm.architectures import ARCHITECTURES, architecture_for
 from vm.guest import accel
-from vm.guest.boot import Setup, require_programs, vng_command
+from vm.guest.boot import NEEDED, NEEDED_BY_ALL, Setup, require_programs, vng_command
 from vm.guest.console import Limits
 from vm.guest.progress import Progress
 from vm.kernels import archive, table
@@ -33,8 +34,8 @@ from vm.results.verdict import INTERRUPTED, NOT_ASKED
 from vm.runs import conformance, matrix, program
 
 KERNEL = """\
-a kernel: the path of an image (bzImage, vmlinuz; modules are found beside it); the path of a source tree, which is
-built with vm/configs; deb:[SUITE/]PACKAGE with a pattern, of which the newest package is taken; or a name of
+a kernel: the path of an image (bzImage, vmlinuz, Image; modules are found beside it); the path of a source tree, which
+is built with vm/configs; deb:[SUITE/]PACKAGE with a pattern, of which the newest package is taken; or a name of
 vm/matrix.toml"""
 
 
@@ -79,7 +80,14 @@ def parser() -> Parser:
     run.add_argument("kernel", help=KERNEL)
     run.add_argument("--results", type=Path, help="the directory for reports and logs (results/NAME)")
     run.add_argument(
-        "--program", action="store_true", help="the suite's C program in an initramfs: needs neither 9p nor modules"
+        "--program",
+        action="store_true",
+        help="the suite's C program in an initramfs: needs no 9p, and runs on other processors",
+    )
+    run.add_argument(
+        "--arch",
+        choices=ARCHITECTURES,
+        help="with --program, what it is compiled for: i386 on x86_64 (the kernel's own)",
     )
     run.add_argument("--verbose", action="store_true", help="show the guest's console")
     run.set_defaults(do=run_one)
@@ -110,7 +118,9 @@ def parser() -> Parser:
 
 def setup_of(options: argparse.Namespace, kernel: Kernel) -> Setup:
     """How the guest is to be run; decides about acceleration when that was left to us."""
-    chosen = accel.choose(kernel, say) if options.accel == "auto" else options.accel
+    is_hosts = architecture_for(kernel.architecture).is_hosts
+    automatic = options.accel == "auto"
+    chosen = options.accel if not automatic else accel.choose(kernel, say) if is_hosts else accel.TCG
     found = accel.scaled(Setup(chosen, options.cpus, options.memory, append=tuple(options.append)), chosen)
     given = {limit.name: getattr(options, f"{limit.name}_limit", None) for limit in fields(Limits)}
     limits = {name: given[name] or getattr(found.limits, name) for name in given}
@@ -146,14 +156,18 @@ def fetch(options: argparse.Namespace) -> int:
 
 
 def run_one(options: argparse.Namespace) -> int:
-    require_programs()
+    require_programs(NEEDED_BY_ALL if options.program else NEEDED)
     kernel = find(options.kernel, options.config)
+    machine = architecture_for(kernel.architecture, options.arch)
+    machine.require_qemu()
+    if not machine.is_hosts and not options.program:
+        raise CannotRun(f"{kernel.release} is for {kernel.architecture}: give --program")
     setup = setup_of(options, kernel)
     is_terminal = bool(sys.stderr) and sys.stderr.isatty()
     heard: Callable[[str], None] = say if options.verbose else Progress(kernel, setup, say, is_terminal).heard
     directory = options.results or Path("results") / kernel.name
     if options.program:
-        verdict = program.run(kernel, setup, directory, heard)
+        verdict = program.run(kernel, setup, machine, directory, heard)
     else:
         verdict = conformance.run(kernel, setup, directory, options.arguments, heard)
     say(f"reports and logs: {directory}")

@@ -40,6 +40,13 @@ class Logs:
         if xml := self.config.stash.get(xml_key, None):
             xml.add_global_property("kernel", subject.kernel)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Before JUnit's report is written."""
+        tally, xml = self.config.stash.get(TALLY, None), self.config.stash.get(xml_key, None)
+        if tally and xml and tally.has_failed_itself:
+            xml.add_global_property("partial", "; ".join(tally.sentences()))
+
     @property
     def log(self) -> Any:
         """pytest-reportlog's own; None where no log is written."""

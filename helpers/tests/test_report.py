@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -16,6 +17,7 @@ from helpers.report.log import Log, NotALog, read
 from helpers.report.outcomes import Outcome, outcome_in, worst
 from helpers.subject import Subject
 from helpers.tests import ktap as strict
+from helpers.tests.pages import shown_on
 from suites.errata import ERRATA
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +126,24 @@ def test_a_run_that_was_ended_is_no_ground_to_say_that_all_is_well(tmp_path: Pat
     log = tmp_path / "log"
     log.write_text(json.dumps(BEGUN) + '\n{"$report_type": "TestRep')
     assert read(log).partial and "# partial: " in run("-m", "helpers.report", str(log), "--ktap=-").stdout
+
+
+def test_what_a_killed_run_said_is_made_into_reports_that_say_they_are_partial(tmp_path: Path) -> None:
+    whole_log, log, page, xml = (tmp_path / name for name in ("whole.jsonl", "cut.jsonl", "cut.html", "cut.xml"))
+    suite("without-marker", f"--report-log={whole_log}", f"--failures={tmp_path}")
+    data = whole_log.read_bytes()
+    log.write_bytes(data[: data.rindex(b'"TestReport"')])
+    done = run("-m", "helpers.report", str(log), f"--html={page}", f"--junit={xml}", "--ktap=-")
+    why = "the run was ended before it had a verdict"
+    assert done.returncode == 0 and f"# partial: {why}" in done.stdout and f"pagemap-scan: {why}" in done.stderr
+    told_by_junit = ElementTree.parse(xml).getroot().find("testsuite")
+    properties = {one.get("name"): one.get("value") for one in told_by_junit.find("properties")}
+    assert properties == {"kernel": "stub without-marker", "partial": why}
+    shown = shown_on(page)
+    assert why in page.read_text() and len(shown) == len(told_by_junit.findall("testcase"))
+    assert {outcome for outcome, _ in shown.values()} == {"passed", "failed", "skipped"}
+    [failed, *_] = [said for outcome, said in shown.values() if outcome == "failed"]
+    assert "the first difference is page" in failed and "KernelDiffers" in failed
 
 
 @pytest.mark.parametrize("text", ["", "no log\n", '{"$report_type": "Subject", "schema": 2}\n', "[]\n"])

@@ -8,7 +8,7 @@ import selectors
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,16 @@ QEMU = Path(__file__).with_name("qemu")
 #: What every guest's kernel is told: to let the suite write to its log, and to keep one page of 1 GiB, which can't be
 #: had later (it has to lie in one piece; of 3 GiB of memory QEMU's machine leaves none).
 _APPENDED = ("printk.devkmsg=on", "hugepagesz=1G", "hugepages=1")
+
+
+#: What booting needs in any case, and what virtme-ng does beside it: programs, with Debian's packages.
+NEEDED_BY_ALL = {"busybox": "busybox-static", "mkfs.ext4": "e2fsprogs"}
+NEEDED = {
+    f"qemu-system-{os.uname().machine}": "qemu-system-x86",
+    "vng": "virtme-ng from PyPI (make setup)",
+    **NEEDED_BY_ALL,
+    "modprobe": "kmod",
+}
 
 
 @dataclass(frozen=True)
@@ -56,15 +66,8 @@ class Ending:
     seconds_to_boot: float | None = None
 
 
-def require_programs() -> None:
+def require_programs(needed: Mapping[str, str] = NEEDED) -> None:
     """Raises CannotRun when a program is missing that booting needs, with the name of Debian's package."""
-    needed = {
-        f"qemu-system-{os.uname().machine}": "qemu-system-x86",
-        "vng": "virtme-ng from PyPI (make setup)",
-        "busybox": "busybox-static",
-        "modprobe": "kmod",
-        "mkfs.ext4": "e2fsprogs",
-    }
     for program, package in needed.items():
         if not shutil.which(program, path=search_path()):
             raise CannotRun(f"{program} is missing: install {package}")

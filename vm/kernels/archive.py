@@ -17,6 +17,7 @@ from functools import cmp_to_key
 from pathlib import Path
 
 from vm import CannotRun, cache, temporary
+from vm.architectures import ARCHITECTURES
 from vm.kernels.kernel import Kernel, from_image
 from vm.processes import carried_out
 
@@ -91,12 +92,14 @@ def machine_suite() -> str:
 
 
 class Archive:
-    """One suite of the archive. ``sources`` is what stands in a sources.list."""
+    """One suite of the archive. ``sources`` is what stands in a sources.list, ``architecture`` that of the packages
+    where it isn't the machine's own."""
 
-    def __init__(self, suite: str, sources: str, root: Path) -> None:
+    def __init__(self, suite: str, sources: str, root: Path, architecture: str = "") -> None:
         self.suite = suite
         self.sources = sources
-        self.directory = root / "apt" / suite
+        self.architecture = architecture
+        self.directory = root / "apt" / (f"{suite}-{architecture}" if architecture else suite)
         self.kernels = root / "kernels" / suite
 
     # --- Asking apt -------------------------------------------------------------------------------------
@@ -125,9 +128,14 @@ class Archive:
             f'Dir::Cache "{self.directory}/cache";\n'
             'APT::Update::Error-Mode "any";\n'
             'APT::Sandbox::User "root";\n'
-            'Acquire::Retries "1";\n'
+            'Acquire::Retries "1";\n' + self._foreign()
         )
         self.apt("apt-get", "update", "-q")
+
+    def _foreign(self) -> str:
+        """For packages that aren't this machine's: apt is to know of no others."""
+        name = self.architecture
+        return f'APT::Architecture "{name}";\nAPT::Architectures {{ "{name}"; }};\n' if name else ""
 
     def candidates(self, pattern: str) -> list[Package]:
         """The packages whose names match, the newest first. Needs update()."""
@@ -255,4 +263,11 @@ def archive_of(text: str) -> tuple[Archive, str]:
     suite, _, pattern = text.rpartition("/")
     suite = suite or machine_suite()
     place = cache.directory()  # Whether it can be had is found out before the archive is looked for.
-    return Archive(suite, machine_sources(suite), place), pattern
+    return Archive(suite, machine_sources(suite), place, foreign(pattern)), pattern
+
+
+def foreign(pattern: str) -> str:
+    """The architecture of packages that aren't for this machine's, as their names end; else nothing."""
+    known = {one.debian: one for one in ARCHITECTURES.values()}
+    named = next((known[word] for word in re.split(r"[^a-z0-9]", pattern) if word in known), None)
+    return named.debian if named and not named.is_hosts else ""

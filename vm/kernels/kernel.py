@@ -13,6 +13,9 @@ from vm import CannotRun
 #: Where the boot protocol of x86 keeps its magic, and a pointer to the release string (boot.rst, "kernel_version").
 _X86_MAGIC, _X86_VERSION = 0x202, 0x20E
 _X86_HEADER = 0x200
+#: Where that of arm64 has its magic, and flags, two bits of which say how large pages are (booting.rst).
+_ARM64_MAGIC, _ARM64_FLAGS = 0x38, 0x18
+_ARM64_PAGES = {1: 4 << 10, 2: 16 << 10, 3: 64 << 10}
 _SPACE = re.compile(rb"[\0\s]")
 
 
@@ -21,7 +24,8 @@ class Kernel:
     """What is booted.
 
     ``name`` is how it is spoken of, ``release`` what uname(2) will say, ``modules`` the directory that has
-    ``lib/modules/RELEASE``, None for a kernel that needs none, ``origin`` where it came from.
+    ``lib/modules/RELEASE``, None for a kernel that needs none, ``origin`` where it came from. ``architecture`` is a
+    name of vm.architectures, ``page_size`` in bytes.
     """
 
     name: str
@@ -29,6 +33,13 @@ class Kernel:
     image: Path
     modules: Path | None
     origin: str
+    architecture: str = "x86_64"
+    page_size: int = 4096
+
+    @property
+    def pages_per_huge_page(self) -> int:
+        """Pages that an entry of a page middle directory maps: a page full of entries."""
+        return self.page_size // 8
 
 
 def release_of(image: Path) -> str:
@@ -46,6 +57,16 @@ def release_of(image: Path) -> str:
     if found := re.search(rb"Linux version (\S+)", _uncompressed(image)):
         return found[1].decode(errors="replace")
     raise CannotRun(f"{image}: this is not a kernel image (no boot header, and no release inside)")
+
+
+def made_for(image: Path) -> tuple[str, int]:
+    """The architecture of a kernel image, and the size of its pages."""
+    head = _uncompressed(image)[:0x1000]
+    if head[_ARM64_MAGIC : _ARM64_MAGIC + 4] == b"ARM\x64":
+        return "arm64", _ARM64_PAGES.get(head[_ARM64_FLAGS] >> 1 & 3, 4096)
+    if head[_ARM64_MAGIC : _ARM64_MAGIC + 4] == b"RSC\x05":
+        return "riscv64", 4096
+    return "x86_64", 4096
 
 
 def _uncompressed(image: Path) -> bytes:
@@ -75,4 +96,5 @@ def modules_beside(image: Path, release: str) -> Path | None:
 def from_image(image: Path, name: str = "", origin: str = "") -> Kernel:
     """A kernel that is a file. Raises CannotRun."""
     release = release_of(image)
-    return Kernel(name or release, release, image, modules_beside(image, release), origin or str(image))
+    modules = modules_beside(image, release)
+    return Kernel(name or release, release, image, modules, origin or str(image), *made_for(image))

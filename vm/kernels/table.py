@@ -18,7 +18,8 @@ class Row:
     """A kernel of the matrix: its name there, how it is found, why it is there, and what is expected of it.
 
     ``tested`` is false for a kernel that can't be asked; that it is said so is then the right outcome. ``program``
-    is true for one without modules, on which the suite's C program runs.
+    is true for one on which the suite's C program runs: without modules, or for another processor. ``arch`` is what the
+    program is compiled for, where that isn't the kernel's own.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Row:
     why: str
     tested: bool = True
     program: bool = False
+    arch: str = ""
 
 
 @cache

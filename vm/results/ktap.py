@@ -6,13 +6,13 @@ Everything behind then works in the same way.
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from helpers.plugins.verdict import COMBINATIONS, ERRATUM
+from vm.architectures import Architecture
 from vm.guest.shared_directory import Shared
 from vm.inside.invocation import collect
 from vm.kernels.kernel import Kernel
@@ -29,11 +29,12 @@ def plan(shared: Shared) -> None:
     collect(f"--tell={shared.directory}")
 
 
-def report(kernel: Kernel, shared: Shared) -> None:
+def report(kernel: Kernel, machine: Architecture, shared: Shared) -> None:
     """Writes what the console says as pytest would have: the subject, a report for each test, the plan of those."""
     results = Results(shared)
-    subject = {"kernel": f"{kernel.release} {os.uname().machine}", "build": "", "pages": "", "categories": ""}
-    left_out = "by a program without Python in a guest without swap and files: see the report of another kernel"
+    pages = f"{kernel.page_size} bytes, huge pages {kernel.page_size * kernel.pages_per_huge_page} bytes"
+    subject = {"kernel": f"{kernel.release} {machine.name}", "build": "", "pages": pages, "categories": ""}
+    left_out = "by a program without Python: see the report of another kernel"
     shared.subject.write_text(json.dumps({**subject, "missing": {"some tests": left_out}}))
     in_program = {test.rsplit("/", 1)[-1].partition("::")[2]: test for test in results.plan}
     ran = set()

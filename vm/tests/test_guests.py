@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
+from vm.architectures import ARCHITECTURES
 from vm.kernels.lookup import find
 from vm.results.verdict import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED
 from vm.tests.runs import PATIENT, Run, run_of
 
 pytestmark = [pytest.mark.boots, pytest.mark.timeout(1800)]
 KERNEL = "deb:bookworm-security/linux-image-6.12.*-amd64"
+FOREIGN = "deb:trixie-backports/linux-image-7.3.*-arm64"
 WITHOUT_9P = "deb:bookworm-security/linux-image-6.12.*-cloud-amd64"
 GUEST = Path("vm/tests/guest")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system: run as root")
@@ -194,3 +197,18 @@ def test_a_guest_that_runs_out_of_memory_is_told_to_be_given_more(kernel: Path, 
         assert not_tested(run, "not told").endswith("the guest ran out of memory: give it more with --memory")
         assert run.left_behind() == []
     assert run.outcomes() == {"test_before": "", "test_memory": "skipped", "test_after": "skipped"}
+
+
+def test_a_kernel_for_another_processor_is_asked_by_the_program(tmp_path: Path) -> None:
+    """With swap and files, for which it is given modules and a disk."""
+    image = image_of(FOREIGN)
+    for path in (*ARCHITECTURES["arm64"].compilers[0], ARCHITECTURES["arm64"].qemu[0]):
+        if not shutil.which(path):
+            pytest.skip(f"no {path}")
+    with run_of(tmp_path, image, *PATIENT, "--program", "--memory=2G") as run:
+        assert run.ended() == CONFORMS, run.said
+        assert run.left_behind() == []
+    outcomes = run.outcomes()
+    for kind in ("anon-swapped", "file-shared", "thp"):
+        name = f"test_registered_memory_has_exactly_the_categories_of_its_kind[{kind}]"
+        assert outcomes[name] == "", "it was asked, and kept"

@@ -2,7 +2,7 @@
 /* Gives back all that a test holds. */
 static void clean_up(void)
 {
-	munmap(arena, (size_t)1 << 27); /* After that, nothing is registered with the userfaultfds any more. */
+	munmap(arena, (size_t)PAGE << 15); /* After that, nothing is registered with the userfaultfds any more. */
 	for (struct mapped_file *file = files; file->name; file++) {
 		close(file->fd);
 		file->name = NULL;

@@ -1,5 +1,6 @@
 //@ limits: scan write_protect write_pages
-#define MOST_PAGES 2048
+/* As many as three page tables have room for, and more. */
+#define MOST_PAGES (4 * HUGE_PAGE / PAGE)
 
 /* What the contract says of written pages (a byte each) under both limits; returns where the walk ends. */
 static int64_t limited(const uint8_t *written, int64_t start, int64_t stop, uint64_t max_pages, uint64_t vec_len,

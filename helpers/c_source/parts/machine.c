@@ -141,18 +141,22 @@ static void fill_hugetlb_pool(void)
 	change_setting(path, more, now);
 }
 
+/* Room in swap for what a test has there, some huge pages at most. */
+#define SWAP_SIZE (8 * HUGE_PAGE > 64 << 20 ? 8 * HUGE_PAGE : 64 << 20)
+
 /* A compressed block device as swap, where there is none. */
 static void provide_swap(void)
 {
-	char value[64], path[128], header[PAGE];
-	uint32_t fields[] = { 1, (64 << 20) / PAGE - 1 };
+	char value[64], path[128], size[32], header[PAGE];
+	uint32_t fields[] = { 1, SWAP_SIZE / PAGE - 1 };
 	int fd;
 
 	if (read_setting("/proc/swaps", value, sizeof(value)) || strchr(value, '/') ||
 	    read_setting("/sys/class/zram-control/hot_add", value, sizeof(value)))
 		return;
 	snprintf(path, sizeof(path), "/sys/block/zram%d/disksize", atoi(value));
-	write_setting(path, "67108864");
+	snprintf(size, sizeof(size), "%zu", (size_t)SWAP_SIZE);
+	write_setting(path, size);
 	snprintf(changes[changed].path, sizeof(path), "/sys/class/zram-control/hot_remove");
 	snprintf(changes[changed++].value, sizeof(value), "%d", atoi(value));
 	snprintf(path, sizeof(path), "/sys/block/zram%d/reset", atoi(value));
@@ -167,6 +171,25 @@ static void provide_swap(void)
 		snprintf(swap_area, sizeof(swap_area), "%.60s", path);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* Beside the program in an initramfs: modules, named in the order in which they need each other. */
+static void load_modules(void)
+{
+	FILE *list = fopen("/modules/list", "r");
+	char name[128], path[160];
+
+	while (list && fscanf(list, "%127s", name) == 1) {
+		snprintf(path, sizeof(path), "/modules/%s", name);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+			printf("# module %s: %s\n", name, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+	}
+	if (list)
+		fclose(list);
 }
 
 /* As the first process of a machine, in an initramfs: what an init does. */
@@ -184,6 +207,11 @@ static void be_init(void)
 		dup2(0, 1);
 		dup2(0, 2);
 	}
+	load_modules();
+	mkdir("/run", 0755);
+	mkdir("/var", 0755);
+	mkdir("/var/tmp", 0755);
+	mount("/dev/vda", "/var/tmp", "ext4", 0, NULL);
 }
 
 /* Another process puts back what this one can't when it is killed. */

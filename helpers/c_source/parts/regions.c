@@ -10,7 +10,7 @@ struct region {
 /* One that isn't merged with an equal one before it, as it should be. */
 #define APART(start, stop, categories) { start, stop, categories, 1, -1 }
 #define EVERY(start, stop, categories, times, stride) { start, stop, categories, times, stride }
-#define MOST_REGIONS 4096
+#define MOST_REGIONS (8 * HUGE_PAGE / PAGE)
 
 static const char *const category_names[] = { "WPALLOWED", "WRITTEN", "FILE", "PRESENT", "SWAPPED", "PFNZERO", "HUGE",
 					      "SOFT_DIRTY", "GUARD", "ACCESSED" };
