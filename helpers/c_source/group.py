@@ -117,7 +117,7 @@ def _rows(records: Sequence[Record], calls: Sequence[Term], printer: Printer) ->
     """A row for all tests that differ in nothing but the kind; those that differ by numbers alone as loops."""
     kinds: dict[tuple[str, Term, tuple[str, ...]], set[str]] = {}
     for record, call in zip(records, calls, strict=True):
-        marks = ["OLD_WRITTEN"] if record.needs_old_written else []
+        marks = [f".only_on = {record.only_on.name}"] if record.only_on else []
         members = kinds.setdefault((record.pattern, call, tuple(marks)), set())
         members.update({record.kind.name} if record.kind else ())
     rows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from helpers.c_source.known import KnownAnswers
 from helpers.c_source.loops import as_loops
@@ -17,14 +18,20 @@ from helpers.operations import Map, ReadPagemap, ReadUsage, Register, Tracking
 from helpers.steps import STATE, Prepared, Step
 
 
+class Kernels(Enum):
+    """What a kernel says WRITTEN of: all memory, or registered memory only, as those that know ACCESSED."""
+
+    OLD_WRITTEN = False
+    NEW_WRITTEN = True
+
+
 @dataclass(frozen=True)
 class Record:
     """A test that ran: its function, its parameters, and what it did.
 
     ``known``: for each step, what kernels with errata answer. ``loop`` is a call in C for a test that is told
     elsewhere, or is a loop over more cases than could be told one by one. ``facts`` are those of the kernel that the
-    expectations are about; ``needs_old_written``: they don't hold on kernels that say WRITTEN of registered memory
-    only.
+    expectations are about; ``only_on``: which kernels these are, where others promise something else.
     """
 
     function: str
@@ -34,7 +41,7 @@ class Record:
     known: tuple[KnownAnswers, ...] = ()
     loop: Term | None = None
     facts: Facts = Facts()
-    needs_old_written: bool = False
+    only_on: Kernels | None = None
 
     @property
     def kind(self) -> Kind | None:
@@ -89,13 +96,23 @@ def _preparation(part: Prepared, steps: Sequence[Step], printer: Printer) -> Ter
     return told
 
 
-def needs_old_written(steps: Sequence[Step], facts: Facts) -> bool:
-    """Whether what is expected doesn't hold on kernels that say WRITTEN of registered memory only."""
-    model = Model(replace(facts, written_needs_registration=True))
+def on_new_kernels(record: Record) -> Record | None:
+    """The same test on kernels that say WRITTEN of registered memory only; None where these promise the same.
+
+    Where no document decides what they say, there is none either.
+    """
+    facts = replace(record.facts, written_needs_registration=Kernels.NEW_WRITTEN.value)
+    model = Model(facts)
+    steps = []
     try:
-        return any(step.operation.run(model) != step.expected for step in steps if not step.is_precondition)
+        for step in record.steps:
+            said = step.operation.run(model)
+            steps.append(step if step.is_precondition else replace(step, expected=said, predicted=said, observed=said))
     except Unspecified:
-        return False
+        return None
+    if steps == list(record.steps):
+        return None
+    return replace(record, steps=tuple(steps), facts=facts, only_on=Kernels.NEW_WRITTEN)
 
 
 class _Own:

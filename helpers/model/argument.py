@@ -16,7 +16,8 @@ SCAN_ARG_SIZE = 8 * len(PM_SCAN_ARG_FIELDS)
 REGION_SIZE = 24
 #: Where the model's arena begins: any address that a process may use.
 BASE = 1 << 36
-#: No architecture gives a process addresses from here on.
+#: No processor on which pages can be write-protected (HAVE_ARCH_USERFAULTFD_WP) gives a process addresses from here on;
+#: s390 would, and has no such protection.
 USER_END = 1 << 63
 ADDRESSES = 1 << 64
 

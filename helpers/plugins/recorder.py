@@ -15,7 +15,7 @@ import pytest
 
 from helpers import masks
 from helpers.c_source.known import KnownAnswers, identifier, known_answers
-from helpers.c_source.record import Record, needs_old_written
+from helpers.c_source.record import Kernels, Record, on_new_kernels
 from helpers.c_source.suite import Mosaic, Suite
 from helpers.c_source.term import Term, expression
 from helpers.deviations import Erratum, name_of
@@ -109,21 +109,28 @@ def _asked_of_models(records: Sequence[Record], errata: Sequence[type[Erratum]])
     global _work
     _work = (records, errata)
     with multiprocessing.get_context("fork").Pool() as pool:
-        answers = pool.map(_answers_at, range(len(records)), chunksize=8)
-    return [
-        replace(record, known=known, needs_old_written=needs)
-        for record, (known, needs) in zip(records, answers, strict=True)
-    ]
+        told = pool.map(_told_at, range(len(records)), chunksize=8)
+    found = []
+    for record, (known, twin) in zip(records, told, strict=True):
+        found.append(replace(record, known=known, only_on=Kernels.OLD_WRITTEN if twin else None))
+        found += [twin] if twin else []
+    return found
 
 
-def _answers_at(place: int) -> tuple[tuple[KnownAnswers, ...], bool]:
+def _told_at(place: int) -> tuple[tuple[KnownAnswers, ...], Record | None]:
+    """What kernels with errata answer to a test; and the test on kernels that promise something else."""
     records, errata = _work
     record = records[place]
+    twin = on_new_kernels(record)
+    return _known(record, errata), replace(twin, known=_known(twin, errata)) if twin else None
+
+
+def _known(record: Record, errata: Sequence[type[Erratum]]) -> tuple[KnownAnswers, ...]:
     likely = _mattered.get(record.function, set())
     known = tuple(known_answers(record.steps, record.facts, errata, likely))
     if mattered := {one for answers in known for answer in answers for one in answer.errata}:
         _mattered[record.function] = mattered
-    return known, needs_old_written(record.steps, record.facts)
+    return known
 
 
 def probe_of(erratum: type[Erratum]) -> str:

@@ -124,6 +124,15 @@ def test_the_program_of_the_suite_comes_to_the_same_outcomes_in_32_bits(
     assert ktap.read(said[0]).outcomes == ktap.read(said[1]).outcomes
 
 
+def test_a_test_that_is_another_one_on_new_kernels_is_there_for_both(suite_program: Path) -> None:
+    """Once for each kernel: what WRITTEN is said of differs, and so does what is expected."""
+    text = suite_program.with_suffix(".c").read_text()
+    rows = [text.count(f".only_on = {name}") for name in ("OLD_WRITTEN", "NEW_WRITTEN")]
+    assert min(rows) > 30
+    listed = subprocess.run([suite_program, "-l"], capture_output=True, text=True, timeout=60).stdout.splitlines()
+    assert len(listed) == len(set(listed)) > 2900
+
+
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
     lines = suite_program.with_suffix(".c").read_text().splitlines()
     assert len(lines) < 7200

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.deviations import Erratum, name_of
+from helpers.deviations import Erratum, Harm, name_of
 from helpers.host import find_host
 from helpers.interface.native import SuiteError, ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
@@ -55,8 +55,8 @@ def test_every_clause_is_proven_and_says_where_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("erratum", ERRATA, ids=name_of)
-def test_an_erratum_has_evidence_and_names_clauses(erratum: type[Erratum]) -> None:
-    assert erratum.says() and erratum.evidence and erratum.fixed
+def test_an_erratum_has_evidence_and_names_clauses_and_whom_it_hurts(erratum: type[Erratum]) -> None:
+    assert erratum.says() and erratum.evidence and erratum.fixed and erratum.harm in Harm
     assert erratum.clauses and set(erratum.clauses) <= set(catalogue())
 
 

@@ -1,11 +1,13 @@
 //@ tests: probes
+/* Kernels that know PAGE_IS_ACCESSED say WRITTEN of registered memory only: some tests are others on these. */
+enum written { ANY_WRITTEN, OLD_WRITTEN, NEW_WRITTEN };
+
 /* Tests that differ in nothing but the kind of memory, a bit for each. */
 struct row {
 	uint32_t kinds;
 	/* An asterisk stands for the kind's name, a number sign for the turn of a loop. */
 	const char *name;
-	/* Not where WRITTEN is said of registered memory only, as kernels do that know PAGE_IS_ACCESSED. */
-	int old_written;
+	enum written only_on;
 };
 
 enum { PASS, FAIL, XFAIL, SKIP };
