@@ -180,10 +180,14 @@ def test_five_thousand_tests_are_small_and_quick(browser: webdriver.Chrome, tmp_
     address = written(tmp_path / "report.html", 4998)
     assert (tmp_path / "report.html").stat().st_size < 5 << 20
     assert len(shown_on(tmp_path / "report.html")) == 5000
-    browser.get(address)
     loaded = "const [told] = performance.getEntriesByType('navigation'); return told.loadEventEnd"
     filtered = (
         "const begun = performance.now(); location.hash = 'outcome=failed'; apply(); return performance.now() - begun"
     )
-    assert browser.execute_script(loaded) < 2000
-    assert browser.execute_script(filtered) < 2000 and visible(browser) == [FAILED]
+    times = []
+    for _ in range(3):  # Others may want the processor, too.
+        browser.get("about:blank")
+        browser.get(address)
+        times.append(browser.execute_script(loaded) + browser.execute_script(filtered))
+        assert visible(browser) == [FAILED]
+    assert min(times) < 2000
