@@ -95,8 +95,9 @@ class Journal:
         self._open().truncate(place)
 
     def notes(self) -> list[tuple[str, list[Any]]]:
-        """What has been changed, first to last: each action with its arguments."""
-        file = self._open()
+        """What has been changed, first to last: each action with its arguments. Nothing of one that is closed."""
+        if (file := self._file) is None:
+            return []
         file.seek(0)
         found = [json.loads(line) for line in file.read().splitlines()]
         return [(action, arguments) for action, *arguments in found if action != RUN]

@@ -16,6 +16,7 @@ from _pytest.reports import pytest_report_to_serializable
 
 from helpers.subject import Subject
 from vm import command
+from vm.architectures import Architecture
 from vm.guest.boot import Ending, Setup
 from vm.guest.shared_directory import Shared
 from vm.kernels.kernel import Kernel
@@ -43,6 +44,7 @@ def guest(kernel: Kernel, setup: Setup, shared: Shared, heard: Callable[[str], N
 
 
 if __name__ == "__main__":
-    boots_nothing = mock.patch.object(command, "require_programs", lambda: None)
-    with mock.patch.object(conformance, "boot", guest), boots_nothing:
+    boots_nothing = mock.patch.multiple(command, require_programs=lambda needed: None)
+    without_qemu = mock.patch.object(Architecture, "require_qemu", lambda machine: None)
+    with mock.patch.object(conformance, "boot", guest), boots_nothing, without_qemu:
         sys.exit(command.start())
