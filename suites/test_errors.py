@@ -279,13 +279,17 @@ def test_a_process_that_is_killed_in_long_scans_ends(lab: Lab, flags: ScanFlag) 
     for page in range(0, span.end, 2):
         kernel.write(Write(Span(page, page + 1)))
     request = Scan(span, flags, mask=WRITTEN, vec_len=span.end)
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         lib.native_die_with_parent()
         while True:
             kernel.scan(request)
-    time.sleep(0.1)
-    os.kill(child, signal.SIGKILL)
+            os.write(writing, b".")
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        assert told.read(1), "one scan came to its end: what it protected stays so"
+        os.kill(child, signal.SIGKILL)
     deadline = time.monotonic() + 20
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         assert time.monotonic() < deadline, "the process is still there, 20 s after SIGKILL"
