@@ -109,13 +109,13 @@ class Machine:
             raise
         return self
 
+    def __exit__(self, *exception: object) -> None:
+        self.put_back()
+
     def changes(self) -> list[str]:
         """What has been changed, in words: settings with the value that they get back, and swap."""
         words = {"write": "{} (it was {})", "swapoff": "swap on {}"}
         return [words[action].format(*told) for action, told in self.journal.notes() if action in words]
-
-    def __exit__(self, *exception: object) -> None:
-        self.put_back()
 
     def put_back(self) -> None:
         """Undoes every change. Raises MachineError when something can't be; may be called twice."""

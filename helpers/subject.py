@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
-import platform
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,12 +53,12 @@ def describe(host: Host, stub: str | None = None, set_up: Sequence[str] = ()) ->
 
 def configuration() -> str:
     """The options above that the running kernel has, by its own word or its package's."""
-    release = platform.release()
+    release = os.uname().release
     for path in map(Path, ("/proc/config.gz", f"/boot/config-{release}", f"/lib/modules/{release}/config")):
         try:
             data = path.read_bytes()
             text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode(errors="replace")
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             continue
         return ", ".join(f"{name}={value}" for name, value in _values(text))
     return "not known: there is no /proc/config.gz (CONFIG_IKCONFIG_PROC), and no config in /boot"
@@ -74,7 +74,11 @@ def privileges() -> str:
     user = os.geteuid()
     if user:
         return f"user {user}"
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    [effective] = re.findall(r"^CapEff:\t(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    lacking = [str(number) for number in range(last + 1) if not int(effective, 16) >> number & 1]
+    [told] = re.findall(r"^CapEff:\t(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    held = int(told, 16)
+    try:
+        last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    except OSError:  # A container may hide it.
+        last = held.bit_length() - 1
+    lacking = [str(number) for number in range(last + 1) if not held >> number & 1]
     return f"root, without capabilities {', '.join(lacking)} (linux/capability.h)" if lacking else "root"

@@ -118,9 +118,7 @@ def parser() -> Parser:
 
 def setup_of(options: argparse.Namespace, kernel: Kernel) -> Setup:
     """How the guest is to be run; decides about acceleration when that was left to us."""
-    is_hosts = architecture_for(kernel.architecture).is_hosts
-    automatic = options.accel == "auto"
-    chosen = options.accel if not automatic else accel.choose(kernel, say) if is_hosts else accel.TCG
+    chosen = accel.choose(kernel, say) if options.accel == "auto" else options.accel
     found = accel.scaled(Setup(chosen, options.cpus, options.memory, append=tuple(options.append)), chosen)
     given = {limit.name: getattr(options, f"{limit.name}_limit", None) for limit in fields(Limits)}
     limits = {name: given[name] or getattr(found.limits, name) for name in given}
@@ -159,9 +157,9 @@ def run_one(options: argparse.Namespace) -> int:
     require_programs(NEEDED_BY_ALL if options.program else NEEDED)
     kernel = find(options.kernel, options.config)
     machine = architecture_for(kernel.architecture, options.arch)
+    if not options.program:
+        require_own(kernel, options.arch)
     machine.require_qemu()
-    if not machine.is_hosts and not options.program:
-        raise CannotRun(f"{kernel.release} is for {kernel.architecture}: give --program")
     setup = setup_of(options, kernel)
     is_terminal = bool(sys.stderr) and sys.stderr.isatty()
     heard: Callable[[str], None] = say if options.verbose else Progress(kernel, setup, say, is_terminal).heard
@@ -172,6 +170,14 @@ def run_one(options: argparse.Namespace) -> int:
         verdict = conformance.run(kernel, setup, directory, options.arguments, heard)
     say(f"reports and logs: {directory}")
     return verdict.status
+
+
+def require_own(kernel: Kernel, compiled_for: str | None = None) -> None:
+    """Raises CannotRun for what the host's programs can't run on, or be."""
+    if compiled_for:
+        raise CannotRun(f"--arch={compiled_for} is for the C program: give --program")
+    if not architecture_for(kernel.architecture).is_hosts:
+        raise CannotRun(f"{kernel.release} is for {kernel.architecture}: run --program asks it")
 
 
 def run_matrix(options: argparse.Namespace) -> int:
@@ -197,6 +203,7 @@ def run_matrix(options: argparse.Namespace) -> int:
 def open_shell(options: argparse.Namespace) -> int:
     require_programs()
     kernel = find(options.kernel, options.config)
+    require_own(kernel)
     setup = setup_of(options, kernel)
     with temporary.directory() as home, suppress(KeyboardInterrupt):
         command = vng_command(kernel, setup, "--cwd", str(CHECKOUT))

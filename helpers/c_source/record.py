@@ -97,10 +97,8 @@ def _preparation(part: Prepared, steps: Sequence[Step], printer: Printer) -> Ter
 
 
 def on_new_kernels(record: Record) -> Record | None:
-    """The same test on kernels that say WRITTEN of registered memory only; None where these promise the same.
-
-    Where no document decides what they say, there is none either.
-    """
+    """The test on kernels that say WRITTEN of registered memory only: itself where these promise the same, None where
+    no document decides what they say."""
     facts = replace(record.facts, written_needs_registration=Kernels.NEW_WRITTEN.value)
     model = Model(facts)
     steps = []
@@ -111,7 +109,7 @@ def on_new_kernels(record: Record) -> Record | None:
     except Unspecified:
         return None
     if steps == list(record.steps):
-        return None
+        return record
     return replace(record, steps=tuple(steps), facts=facts, only_on=Kernels.NEW_WRITTEN)
 
 

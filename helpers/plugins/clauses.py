@@ -13,6 +13,7 @@ from helpers.explain import story
 from helpers.lab import KernelDiffers
 from helpers.plugins.machine import SUITES
 from helpers.plugins.stash import LAB
+from helpers.plugins.verdict import CLAUSE
 
 
 @cache
@@ -28,7 +29,8 @@ def clauses_of(item: pytest.Item) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of the suites names clauses, and only such as are in the catalogue."""
+    """Every test of the suites names clauses, and only such as are in the catalogue: properties of all its reports, of
+    the last one too, from which JUnit takes them."""
     for item in items:
         if SUITES not in item.path.resolve().parents:
             continue
@@ -36,13 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         unknown = [clause for clause in named if clause not in catalogue()]
         if unknown or not named:
             raise pytest.UsageError(f"{item.nodeid}: names no clause, or unknown ones: {unknown}")
+        item.user_properties.extend((CLAUSE, clause) for clause in named)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
-    if call.when == "call" or not report.passed:
-        report.user_properties.extend(("clause", clause) for clause in clauses_of(item))
     if call.when == "call" and report.failed:
         told = [
             f"{clause}: {catalogue()[clause]['says']}\n    ({catalogue()[clause]['where']})"

@@ -17,7 +17,7 @@ from helpers.plugins.stash import TROUBLES, VOICE
 from helpers.plugins.verdict import SUBJECT, TALLY
 from helpers.report.ktap import ktap
 from helpers.report.log import SCHEMA
-from helpers.report.outcomes import Outcome, outcome_of, worst
+from helpers.report.outcomes import OUTCOMES, Outcome, outcome_of, worst
 
 #: As the name of a file: standard output.
 STDOUT = "-"
@@ -29,6 +29,7 @@ class Logs:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.outcomes: list[Outcome] = []
+        config.stash[OUTCOMES] = self.outcomes
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:

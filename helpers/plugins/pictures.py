@@ -25,7 +25,9 @@ def kinds_of(item: pytest.Item) -> list[str]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
     if call.when == "call" or not report.passed:
-        report.user_properties.extend((KIND, kind) for kind in kinds_of(item))
+        told = [(KIND, kind) for kind in kinds_of(item)]
+        item.user_properties.extend(told)  # For the reports that follow.
+        report.user_properties.extend(told)
     lab = item.stash.get(LAB, None)
     if lab and lab.steps and call.excinfo and call.excinfo.errisinstance(KernelDiffers):
         report.picture = picture(lab.memory, lab.steps)

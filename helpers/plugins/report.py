@@ -10,19 +10,14 @@ from pytest_html.basereport import BaseReport
 from helpers.plugins.stash import CATALOGUE
 from helpers.plugins.verdict import SUBJECT, TALLY
 from helpers.report import page
-from helpers.report.outcomes import Outcome, outcome_of, worst
+from helpers.report.outcomes import OUTCOMES, Outcome, worst
 
 
 class Page:
-    """Collects what came of each test. Stands where pytest-html has its template."""
+    """Stands where pytest-html has its template."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.outcomes: list[Outcome] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if outcome := outcome_of(report):
-            self.outcomes.append(outcome)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, cells: list[str]) -> None:
@@ -33,7 +28,8 @@ class Page:
         tally, subject = self.config.stash[TALLY], self.config.stash[SUBJECT]
         partial = tally.sentences() if tally.has_failed_itself else []
         errata = self.config.stash.get(CATALOGUE, ())
-        run = page.Run(subject, tally.verdict, tally.line(subject.kernel), partial, worst(self.outcomes), errata)
+        told: list[Outcome] = self.config.stash[OUTCOMES]
+        run = page.Run(subject, tally.verdict, tally.line(subject.kernel), partial, worst(told), errata)
         return page.render(run)
 
 

@@ -24,7 +24,8 @@ from helpers.subject import Subject, describe
 COMBINATIONS = "mask combinations proven"
 #: The property of a report that names an erratum which made a difference.
 ERRATUM = "erratum"
-#: The property of a report that names a kind of memory.
+#: The properties of a test's reports that name a clause, and a kind of memory.
+CLAUSE = "clause"
 KIND = "kind"
 #: The property of a report of a test that failed by no fault of the kernel's: why.
 UNTOLD = "not told"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helpers.plugins.verdict import ERRATUM, KIND, UNTOLD
+from helpers.plugins.verdict import CLAUSE, ERRATUM, KIND, UNTOLD
 
 #: The worst of what is said of a test in its phases is what came of it.
 WORST_FIRST = ("failed", "untold", "xfailed", "skipped", "passed")
@@ -73,7 +73,7 @@ def outcome_in(report: Mapping[str, Any]) -> Outcome | None:
         report["nodeid"],
         outcome,
         known or (untold[0] if outcome == "untold" else _reason(report["longrepr"])),
-        tuple(value for name, value in told if name == "clause"),
+        tuple(dict.fromkeys(value for name, value in told if name == CLAUSE)),
         tuple(value for name, value in told if name == ERRATUM),
         report.get("duration") or 0.0,
         tuple(dict.fromkeys(value for name, value in told if name == KIND)),
@@ -102,16 +102,22 @@ def worst(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return list(found.values())
 
 
+#: Of a run: what came of its tests so far, in their phases.
+OUTCOMES = pytest.StashKey[list[Outcome]]()
+
+
 def new_report(
     nodeid: str, outcome: Any, longrepr: Any, when: Any = "setup", clauses: Iterable[str] = ()
 ) -> pytest.TestReport:
     """A report that no test made itself. Setup is the phase in which a failure is an error, in every report."""
     location = (nodeid.split("::")[0], None, nodeid.partition("::")[2])
     report = pytest.TestReport(nodeid, location, {}, outcome, longrepr, when, start=time.time(), stop=time.time())
-    report.user_properties = [("clause", clause) for clause in clauses]
+    report.user_properties = [(CLAUSE, clause) for clause in clauses]
     return report
 
 
-def ending(nodeid: str) -> pytest.TestReport:
-    """The last phase of a test that didn't come to it: without, reports leave the test out."""
-    return new_report(nodeid, "passed", None, "teardown")
+def ending(nodeid: str, properties: Iterable[tuple[str, object]] = ()) -> pytest.TestReport:
+    """The last phase of a test that didn't come to it: without, reports leave the test out, or its properties."""
+    report = new_report(nodeid, "passed", None, "teardown")
+    report.user_properties = list(properties)
+    return report

@@ -19,12 +19,14 @@ from helpers.report.outcomes import WORST_FIRST, Outcome
 from helpers.subject import Subject
 
 HERE = Path(__file__).parent
-#: What came of a test, and of a clause: a sign that needs no colour, and a word.
-SIGNS = {"failed": "✗", "untold": "?", "xfailed": "!", "skipped": "–", "passed": "✓"}
+#: What came of a test, and of a clause: a sign that needs no colour, and a word. What counts most of a clause is first.
+SIGNS = {"failed": "✗", "untold": "?", "xfailed": "!", "passed": "✓", "skipped": "–"}
 OF_TESTS = {name: name for name in SIGNS} | {"untold": "not told"}
 OF_CLAUSES = OF_TESTS | {"failed": "broken", "xfailed": "known defect", "skipped": "not asked", "passed": "kept"}
 #: So many bytes of what failed tests say, then the reason alone: a kernel may break all.
 ROOM = 3 << 20
+#: Of what isn't a test of the contract, such as a complaint of the kernel between two tests.
+NO_CLAUSE = "(no clause)"
 #: So many letters have a colour of their own.
 COLOURS = 8
 
@@ -42,10 +44,7 @@ class Clause:
     @property
     def outcome(self) -> str:
         """The worst that counts: what was skipped doesn't, where others were asked."""
-        return min(self.counts, key=_AS_A_CLAUSE.index, default="")
-
-
-_AS_A_CLAUSE = [*(outcome for outcome in WORST_FIRST if outcome not in ("skipped", "passed")), "passed", "skipped"]
+        return min(self.counts, key=[*SIGNS].index, default="")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,6 @@ class Met:
     harm: str = ""
     evidence: str = ""
     fixed: str = ""
-    clauses: Sequence[str] = ()
     promises: Sequence[str] = ()
     picture: Mapping[str, Any] | None = None
     program: str = ""
@@ -80,7 +78,7 @@ def clauses_of(outcomes: Sequence[Outcome]) -> list[Clause]:
     """The contract, in the order of its catalogue."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in catalogue()}
     for outcome in outcomes:
-        for name in outcome.clauses:
+        for name in outcome.clauses or (NO_CLAUSE,):
             counts.setdefault(name, Counter())[outcome.outcome] += 1
     unknown = {"says": "", "where": "", "kind": ""}
     entries = {name: catalogue().get(name, unknown) for name in counts}
@@ -109,7 +107,6 @@ def _met(words: str, tests: int, erratum: type[Erratum] | None, kernel: str) -> 
         erratum.harm.value,
         erratum.evidence,
         erratum.fixed,
-        erratum.clauses,
         promises(erratum),
         picture(lab.memory, steps),
         program(erratum, kernel),

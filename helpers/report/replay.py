@@ -5,7 +5,6 @@ pytest-html, JUnit, KTAP, the log and the verdict are made here of a log as they
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -16,14 +15,14 @@ from unittest import mock
 import pytest
 
 from helpers.plugins.machine import CHECKOUT
-from helpers.plugins.stash import CATALOGUE, TROUBLES
+from helpers.plugins.stash import TROUBLES
 from helpers.plugins.verdict import SUBJECT, TALLY
 from helpers.report.log import Log
 from helpers.report.outcomes import CRASHED, ending
 from helpers.subject import Subject
 
 #: Of the suite's own, what such a session needs: nothing that asks a kernel.
-PLUGINS = ("helpers.plugins.verdict", "helpers.plugins.report", "helpers.plugins.logs")
+PLUGINS = ("helpers.plugins.verdict", "helpers.plugins.report", "helpers.plugins.logs", "suites.plugin")
 #: What a user's own sessions of pytest are told isn't for this one.
 ENVIRONMENT = dict.fromkeys(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"), "")
 
@@ -35,8 +34,6 @@ class Replay:
         self.config = config
         self.planned = planned
         config.stash[SUBJECT] = Subject(**subject)
-        #: By its name: what makes reports knows nothing of what is asked.
-        config.stash[CATALOGUE] = importlib.import_module("suites.errata").ERRATA
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
@@ -48,7 +45,8 @@ class Replay:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         reports = self.reports()
         ended = {report.nodeid for report in reports if report.when == "teardown"}
-        reports += [ending(test) for test in dict.fromkeys(report.nodeid for report in reports) if test not in ended]
+        unended = {report.nodeid: report.user_properties for report in reports if report.nodeid not in ended}
+        reports += [ending(test, properties) for test, properties in unended.items()]
         hook = self.config.hook
         for report in reports:
             if report.when == "setup":

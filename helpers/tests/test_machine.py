@@ -97,6 +97,18 @@ def test_a_run_that_succeeds_puts_the_machine_back(alone: None) -> None:
 
 @on_kernel
 @root
+def test_what_is_set_up_is_said_with_what_it_was(alone: None) -> None:
+    with Machine(1, find_sizes()) as machine:
+        told = machine.changes()
+    assert machine.changes() == [], "it is put back"
+    pool = [line for line in told if re.fullmatch(r"/sys/\S+/nr_hugepages \(it was \d+\)", line)]
+    assert len(pool) == ("hugetlb" not in machine.refused)
+    others = [line for line in told if line not in pool]
+    assert all(re.fullmatch(r"/sys/\S+ \(it was \w+\)|swap on /\S+", line) for line in others)
+
+
+@on_kernel
+@root
 def test_a_run_that_fails_puts_the_machine_back(alone: None, tmp_path: Path) -> None:
     failing = tmp_path / "test_that_fails.py"
     failing.write_text("def test_that_fails(): assert 0\n")

@@ -171,9 +171,16 @@ def test_nothing_is_wider_than_the_window(browser: webdriver.Chrome, address: st
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_it_can_be_printed(browser: webdriver.Chrome, address: str) -> None:
+def test_on_paper_failures_are_open_and_nothing_is_to_be_clicked(browser: webdriver.Chrome, address: str) -> None:
     browser.get(address)
-    assert len(browser.print_page()) > 10_000
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+        assert browser.find_element(By.CSS_SELECTOR, "tr.test.failed .strip").is_displayed()
+        assert not browser.find_element(By.ID, "filter").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert browser.print_page()
 
 
 def test_five_thousand_tests_are_small_and_quick(browser: webdriver.Chrome, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 import pytest
 
 from helpers.deviations import NOT_FIXED, name_of
-from helpers.report import findings
+from helpers.report import findings, page
 from helpers.report.comparison import told
 from helpers.report.ktap import ktap
 from helpers.report.log import Log, NotALog, read
-from helpers.report.outcomes import Outcome, outcome_in, worst
+from helpers.report.outcomes import Details, Outcome, outcome_in, worst
 from helpers.subject import Subject
 from helpers.tests import ktap as strict
 from helpers.tests.pages import shown_on
@@ -44,6 +44,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
 
 
+def properties_in(xml: Path) -> dict[str, list[tuple[str, str]]]:
+    """Of each test, as JUnit has them."""
+    cases = ElementTree.parse(xml).getroot().iter("testcase")
+    return {case.get("name"): [(one.get("name"), one.get("value")) for one in case.iter("property")] for case in cases}
+
+
 def suite(stub: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     which = ["suites/test_witness.py", "suites/test_errors.py", "-k", "file-unpopulated or end_is_rounded or maps"]
     return run("-m", "pytest", "-q", "-n", "2", f"--stub={stub}", "--failures=/dev/null/no", *which, *arguments)
@@ -51,13 +57,26 @@ def suite(stub: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_log_says_what_the_run_said(tmp_path: Path) -> None:
     log, said = tmp_path / "log.jsonl", tmp_path / "said.ktap"
-    done = suite("without-marker", f"--report-log={log}", f"--ktap={said}")
+    xml, xml_again = tmp_path / "said.xml", tmp_path / "again.xml"
+    done = suite("without-marker", f"--report-log={log}", f"--ktap={said}", f"--junit-xml={xml}")
     found = read(log)
     assert found.verdict and found.verdict["line"].rpartition(";")[0] in done.stdout
     assert found.kernel == "stub without-marker" and found.verdict["status"] != 0
     assert {one.outcome for one in found.outcomes} == {"passed", "failed", "skipped"}
-    assert all(one.clauses for one in found.outcomes if one.outcome != "skipped")
-    again = run("-m", "helpers.report", str(log), "--ktap=-")
+    assert all(one.clauses for one in found.outcomes)
+    again = run("-m", "helpers.report", str(log), "--ktap=-", f"--junit={xml_again}")
+    assert (
+        properties_in(xml)
+        == properties_in(xml_again)
+        == {
+            one.nodeid.partition("::")[2]: [
+                *(("clause", told) for told in one.clauses),
+                *(("kind", k) for k in one.kinds),
+            ]
+            for one in found.outcomes
+        }
+    )
+    assert any(one.kinds for one in found.outcomes)
     assert sorted(again.stdout.splitlines()) == sorted(said.read_text().splitlines())
     assert again.stderr.splitlines()[-1] == found.verdict["line"]
     assert {*strict.read(whole(again.stdout)).outcomes.values()} == {"pass", "fail", "skip"}
@@ -163,6 +182,16 @@ def test_the_worst_of_its_phases_is_what_came_of_a_test() -> None:
         for when, outcome in phases
     ]
     assert [(one.outcome, one.reason) for one in worst(one for one in found if one)] == [("failed", "x")]
+
+
+def test_where_all_fails_a_page_says_the_reason_of_those_for_which_it_has_no_room() -> None:
+    details = Details("x" * (page.ROOM // 2), None, {"name": "a.c", "text": "y" * 100})
+    failed = [Outcome(name, "failed", "it differs", (), details=details) for name in "abc"]
+    shown = page.shown([Outcome("d", "passed", "", ()), *failed])
+    assert [(outcome.nodeid, has_room) for outcome, has_room in shown] == [
+        *(("a", True), ("b", False), ("c", False), ("d", False))
+    ]
+    assert [(one.name, one.outcome) for one in page.clauses_of(failed) if one.counts] == [(page.NO_CLAUSE, "failed")]
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vm import cache, temporary
+from vm.architectures import architecture_for
 from vm.guest.boot import Ending, Setup, boot, new_script
 from vm.guest.console import Limits
 from vm.guest.shared_directory import Shared
@@ -57,7 +58,7 @@ def remembered() -> str | None:
 
 def choose(kernel: Kernel, say: Callable[[str], None]) -> str:
     """``kvm`` or ``tcg``. Boots the kernel once under KVM when that was never tried on this machine."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if not architecture_for(kernel.architecture).is_hosts or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return TCG
     if known := remembered():
         return known

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vm import CHECKOUT, CannotRun, temporary
+from vm.architectures import ARCHITECTURES
 from vm.guest import mounts
 from vm.guest.console import Console, Limits, Trouble
 from vm.guest.marks import MARK
@@ -28,12 +29,10 @@ QEMU = Path(__file__).with_name("qemu")
 #: What every guest's kernel is told: to let the suite write to its log, and to keep one page of 1 GiB, which can't be
 #: had later (it has to lie in one piece; of 3 GiB of memory QEMU's machine leaves none).
 _APPENDED = ("printk.devkmsg=on", "hugepagesz=1G", "hugepages=1")
-
-
 #: What booting needs in any case, and what virtme-ng does beside it: programs, with Debian's packages.
 NEEDED_BY_ALL = {"busybox": "busybox-static", "mkfs.ext4": "e2fsprogs"}
 NEEDED = {
-    f"qemu-system-{os.uname().machine}": "qemu-system-x86",
+    **dict(one.qemu for one in ARCHITECTURES.values() if one.is_hosts),
     "vng": "virtme-ng from PyPI (make setup)",
     **NEEDED_BY_ALL,
     "modprobe": "kmod",

@@ -33,7 +33,7 @@ def in_order(kernel: Kernel, wanted: Sequence[str]) -> list[Path]:
 
 
 def plain(path: Path) -> bytes:
-    """A module's content. Raises CannotRun."""
+    """A module's content; of one that is compressed in another way than these, as it is. Raises CannotRun."""
     try:
         data = path.read_bytes()
         opened = {".xz": lzma.decompress, ".gz": gzip.decompress}.get(path.suffix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,6 @@ from vm.kernels.table import Row
 from vm.results.verdict import Verdict, directory_of, verdict_of
 
 TEMPLATE = Path(__file__).with_name("comparison.html")
-#: Outcomes, the worst first: the worst of its tests is what a cell says.
-WORST_FIRST = ("failed", "xfailed", "passed", "untold", "skipped")
 #: What nobody answered isn't an outcome: a clause that is skipped on one kernel doesn't differ from one that is kept.
 _ANSWERS = {"failed", "xfailed", "passed"}
 _OF_ERRATA = {"xfailed": "met", "passed": "not met"}
@@ -90,16 +88,16 @@ def column_of(row: Row, results: Path) -> Column:
 
 
 def _clauses_in(log: Log, report: str) -> dict[str, Cell]:
-    outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-    for test in log.outcomes:
-        for clause in test.clauses or ("(no clause)",):
-            outcomes[clause][test.outcome] += 1
-    found = {}
-    for clause, counts in outcomes.items():
-        worst = min(counts, key=WORST_FIRST.index)
-        told = ", ".join(f"{counts[name]} {page.OF_TESTS[name]}" for name in WORST_FIRST if name in counts)
-        found[clause] = Cell(worst, page.OF_CLAUSES[worst], told, f"{report}#clause={quote(clause)}")
-    return found
+    return {
+        clause.name: Cell(
+            clause.outcome,
+            page.OF_CLAUSES[clause.outcome],
+            ", ".join(f"{clause.counts[name]} {page.OF_TESTS[name]}" for name in page.SIGNS if name in clause.counts),
+            f"{report}#clause={quote(clause.name)}",
+        )
+        for clause in page.clauses_of(log.outcomes)
+        if clause.counts
+    }
 
 
 def _errata_in(log: Log, report: str) -> dict[str, Cell]:

@@ -59,9 +59,13 @@ def test_a_kernel_of_another_processor_is_asked_by_the_program_alone(
 ) -> None:
     image = write_arm64_image(tmp_path / "Image", RELEASE, 4096)
     monkeypatch.setattr(architectures.Architecture, "require_qemu", lambda self: None)
-    monkeypatch.setattr("vm.command.require_programs", lambda needed: None)
+    monkeypatch.setattr("vm.command.require_programs", lambda *needed: None)
     assert main(["run", str(image)]) == NOT_ASKED
-    assert f"pagemap-scan: not tested: {RELEASE} is for arm64: give --program" in capfd.readouterr().err
+    assert f"pagemap-scan: not tested: {RELEASE} is for arm64: run --program asks it" in capfd.readouterr().err
+    assert main(["shell", str(image)]) == NOT_ASKED
+    assert "is for arm64" in capfd.readouterr().err
+    assert main(["run", "--arch=i386", str(write_image(tmp_path / "bzImage", RELEASE))]) == NOT_ASKED
+    assert "--arch=i386 is for the C program: give --program" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

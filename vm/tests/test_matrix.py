@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from helpers.plugins.verdict import UNTOLD
+from helpers.plugins.verdict import ERRATUM, UNTOLD
 from vm import NotTold
 from vm.guest.boot import Ending
 from vm.guest.console import Trouble
 from vm.kernels.table import Row
 from vm.results import comparison, verdict
-from vm.results.comparison import column_of
+from vm.results.comparison import changes, clause_lines, column_of, errata_lines
 from vm.results.judgement import render
 from vm.results.verdict import CONFORMS, DOES_NOT, INTERRUPTED, NOT_ASKED, Verdict, directory_of
 from vm.runs.matrix import last_words, log_of, outcome, own_verdict
@@ -79,6 +79,26 @@ def test_a_test_that_was_lost_with_its_guest_is_in_the_cell(tmp_path: Path) -> N
     assert {clause: (cell.outcome, cell.counts) for clause, cell in column_of(ROW, tmp_path).clauses.items()} == {
         "a-clause": ("failed", "1 failed, 1 passed, 1 skipped")
     }
+
+
+def test_what_changed_from_one_kernel_to_the_next_is_said_first(tmp_path: Path) -> None:
+    """One that keeps a clause, one that wasn't asked, one that breaks it by a defect that is known."""
+    rows = [Row(name, f"deb:{name}", "is a test") for name in ("6.97", "6.98", "6.99")]
+    known = reports_of("one", "xfailed")
+    known[1]["user_properties"].append([ERRATUM, "a-defect: a sentence (not fixed)"])
+    for row, reports in ((rows[0], reports_of("one")), (rows[2], known)):
+        shared = directory_of(row, tmp_path)
+        handwritten.write(shared.directory, ["one"], reports, [], status=0)
+        render(KERNEL, Ending(True), shared, begun=0.0)
+    columns = [column_of(row, tmp_path) for row in rows]
+    clauses, errata = clause_lines(columns), errata_lines(columns)
+    [change] = changes(columns, clauses, errata)
+    assert (change.before, change.after) == (rows[0], rows[2])
+    assert [(name, old.word, new.word) for name, old, new in change.clauses] == [("a-clause", "kept", "known defect")]
+    assert [(name, old.word, new.word) for name, old, new in change.errata] == [("a-defect", "not met", "met")]
+    assert [cell and cell.word for cell in errata[0].cells] == ["not met", None, "met"]
+    page = comparison.write(tmp_path, rows).read_text()
+    assert page.index("a-defect</a> has come") < page.index("<h2>Errata</h2>")
 
 
 def test_a_test_that_failed_by_no_fault_of_the_kernels_is_not_told(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 /* Gives back all that a test holds. */
 static void clean_up(void)
 {
-	munmap(arena, (size_t)PAGE << 15); /* After that, nothing is registered with the userfaultfds any more. */
+	/*
+	 * After that, nothing is registered with the userfaultfds any more. Tests come as far as that; the memory with all
+	 * sets of categories, which is kept, lies beyond.
+	 */
+	munmap(arena, (size_t)PAGE << 15);
 	for (struct mapped_file *file = files; file->name; file++) {
 		close(file->fd);
 		file->name = NULL;

@@ -183,7 +183,8 @@ static void load_modules(void)
 		snprintf(path, sizeof(path), "/modules/%s", name);
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-		if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+		/* As it is, or for the kernel to uncompress (MODULE_INIT_COMPRESSED_FILE). */
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && syscall(SYS_finit_module, fd, "", 4)))
 			printf("# module %s: %s\n", name, strerror(errno));
 		if (fd >= 0)
 			close(fd);
