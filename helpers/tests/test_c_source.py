@@ -16,6 +16,8 @@ from helpers.tests.needs import on_kernel
 ROOT = Path(__file__).parents[2]
 STRICT = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
 KEEPS, DIFFERS, CANNOT_ASK = 0, 1, 4
+#: Columns of a line of C, with tabs of eight.
+LINE = 120
 
 
 def pytest_run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -63,6 +65,12 @@ def test_a_part_needs_only_parts_before_it() -> None:
     for name, (needs, _) in parts().items():
         assert set(needs) <= before, name
         before.add(name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_part_has_lines_that_are_read_without_scrolling(name: str) -> None:
+    for line in (DIRECTORY / f"{name}.c").read_text().splitlines():
+        assert len(line.expandtabs()) <= LINE
 
 
 def test_the_program_of_a_test_has_only_what_it_uses(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from helpers.tests import ktap
 from helpers.tests.broken import ALTERED, BROKEN, PLACE
 from helpers.tests.faults import FAULTS
 from helpers.tests.needs import on_kernel
-from helpers.tests.test_c_source import CANNOT_ASK, DIFFERS, KEEPS, ROOT, STRICT, compiled, pytest_run, status_of
+from helpers.tests.test_c_source import CANNOT_ASK, DIFFERS, KEEPS, LINE, ROOT, STRICT, compiled, pytest_run, status_of
 from helpers.tests.test_machine import state_of_the_machine
 from helpers.tests.test_verdict import forbid
 
@@ -136,7 +136,7 @@ def test_a_test_that_is_another_one_on_new_kernels_is_there_for_both(suite_progr
 def test_the_program_of_the_suite_is_small_enough_to_be_read(suite_program: Path) -> None:
     lines = suite_program.with_suffix(".c").read_text().splitlines()
     assert len(lines) < 7200
-    assert max(len(line.expandtabs()) for line in lines) <= 120
+    assert max(len(line.expandtabs()) for line in lines) <= LINE
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name)

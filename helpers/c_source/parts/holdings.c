@@ -3,8 +3,8 @@
 static void clean_up(void)
 {
 	/*
-	 * After that, nothing is registered with the userfaultfds any more. Tests come as far as that; the memory with all
-	 * sets of categories, which is kept, lies beyond.
+	 * After that, nothing is registered with the userfaultfds any more. Tests come as far as that; the memory with
+	 * all sets of categories, which is kept, lies beyond.
 	 */
 	munmap(arena, (size_t)PAGE << 15);
 	for (struct mapped_file *file = files; file->name; file++) {
