@@ -1,0 +1,27 @@
+"""Filling: what the owner of a userfaultfd gives to pages that have no content."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar
+
+from helpers.operations.operation import Operation
+from helpers.operations.places import Span
+
+
+class Filler(enum.Enum):
+    """How pages that aren't there are filled by the owner of a userfaultfd."""
+
+    COPY = "UFFDIO_COPY"
+    COPY_PROTECTED = "UFFDIO_COPY in its mode WP"
+    ZEROPAGE = "UFFDIO_ZEROPAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill(Operation):
+    """An ioctl of the userfaultfd that gives content to pages that have none."""
+
+    verb: ClassVar[str] = "fill"
+    span: Span
+    by: Filler = Filler.COPY
