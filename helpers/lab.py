@@ -37,6 +37,7 @@ from helpers.operations import (
     ReadPagemap,
     ReadUsage,
     Register,
+    Resize,
     RwProtect,
     Scan,
     ScanResult,
@@ -280,6 +281,9 @@ class Lab:
 
     def move(self, pages: Pages, to: int, keeps_mapping: bool = False) -> None:
         self.do(Move(as_span(pages), to, keeps_mapping))
+
+    def resize(self, pages: Pages, end: int) -> Any:
+        return self.do(Resize(as_span(pages), end))
 
     def mprotect(self, pages: Pages, prot: Prot) -> None:
         self.do(Protection(as_span(pages), prot))

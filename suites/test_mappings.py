@@ -1,11 +1,13 @@
 """What becomes of pages, and of what is recorded of them, when mappings are made, moved, cut and joined."""
 
+import errno
+
 import pytest
 
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import Backing, Prot, Region, Span
+from helpers.operations import Backing, Prot, Refusal, Region, Span, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -113,3 +115,64 @@ def test_what_is_moved_leaves_its_new_neighbours_registered(lab: Lab, backing: B
     lab.scan(neighbour, returned=C.PRESENT)
     lab.write(5)
     assert lab.scan(neighbour, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(5, 6, C.WRITTEN),)
+
+
+@pytest.mark.clause("resized", "written-since-protected")
+@small
+def test_what_a_mapping_loses_at_its_end_is_a_gap_and_the_rest_is_as_it_was(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    lab.scan(span, WP, mask=C.WRITTEN)
+    lab.write(1)
+    lab.resize(span, 3)
+    assert [region[:2] for region in lab.scan(span, mask=C.WPALLOWED, returned=C.WPALLOWED).regions] == [(0, 3)]
+    assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(1, 2, C.WRITTEN),)
+    lab.scan(span, returned=lab.decided((0, 3)))
+
+
+@pytest.mark.clause("resized", "written-since-protected")
+@pytest.mark.parametrize("name", ["anon", "anon-zero", "anon-swapped", "anon-unpopulated", "thp"])
+def test_a_mapping_that_grows_is_registered_as_a_whole_and_what_was_protected_stays_so(lab: Lab, name: str) -> None:
+    span = lab.prepare(BY_NAME[name])
+    lab.scan(span, WP, mask=C.WRITTEN)
+    grown = Span(span.start, span.end + 4)
+    lab.resize(span, grown.end)
+    assert [region[:2] for region in lab.scan(grown, mask=C.WPALLOWED, returned=C.WPALLOWED).regions] == [grown]
+    new = Span(span.end, grown.end)
+    assert lab.scan(grown, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(*new, C.WRITTEN),)
+    lab.scan(grown, WP, mask=C.WRITTEN)
+    lab.write((span.end - 1, span.end + 1))
+    assert lab.scan(new, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(new.start, new.start + 1, C.WRITTEN),)
+    lab.scan(grown)
+
+
+@pytest.mark.clause("resized")
+@pytest.mark.parametrize("name", ["anon", "anon-unpopulated"])
+def test_a_mapping_of_which_nothing_is_registered_grows_unregistered(lab: Lab, name: str) -> None:
+    span = lab.prepare(BY_NAME[name], tracking=Tracking.NONE)
+    lab.resize(span, span.end + 2)
+    assert lab.scan((span.start, span.end + 2), mask=C.WPALLOWED).regions == ()
+    lab.scan((span.start, span.end + 2), returned=lab.decided((span.start, span.end + 2)))
+
+
+@pytest.mark.clause("resized")
+def test_a_mapping_without_room_does_not_grow(lab: Lab) -> None:
+    span = lab.prepare(BY_NAME["anon"])
+    lab.map((span.end + 1, span.end + 2), prot=Prot.READ)
+    lab.protect(span)
+    assert lab.resize(span, span.end + 2) == Refusal(errno.ENOMEM)
+    lab.scan((span.start, span.end + 2), returned=lab.decided(span) & lab.decided(span.end + 1))
+    assert lab.resize(span, span.end + 1) is None
+    lab.scan((span.start, span.end + 2), returned=lab.decided(span) & lab.decided(span.end + 1))
+
+
+@pytest.mark.clause("resized", "soft-dirty-new")
+@pytest.mark.parametrize("tracking", [Tracking.NONE, Tracking.ASYNC], ids=["unregistered", "registered"])
+def test_a_mapping_that_grew_is_soft_dirty(lab: Lab, tracking: Tracking) -> None:
+    lab.require("soft-dirty")
+    span = lab.prepare(BY_NAME["anon"], tracking=tracking)
+    lab.clear_refs()
+    assert lab.scan(span, mask=C.SOFT_DIRTY).regions == ()
+    lab.resize(span, span.end + 4)
+    grown = Span(span.start, span.end + 4)
+    lab.scan(grown, mask=C.SOFT_DIRTY, returned=C.SOFT_DIRTY)
+    lab.scan(grown, returned=lab.decided(grown))

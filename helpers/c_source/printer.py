@@ -36,6 +36,7 @@ from helpers.operations import (
     ReadUsage,
     Refusal,
     Register,
+    Resize,
     RwProtect,
     Scan,
     ScanResult,
@@ -145,6 +146,9 @@ class Printer(Target):
 
     def move(self, op: Move) -> Any:
         return self.call("move_pages" if op.keeps_mapping else "move", *pages(op.span), page(op.to, "to"))
+
+    def resize(self, op: Resize) -> Any:
+        return self.answered("resize", *pages(op.span), page(op.end, "new_end"))
 
     def mprotect(self, op: Protection) -> Any:
         return self.call("set_protection", *pages(op.span), expression(_PROTS[op.prot], "int", "prot"))

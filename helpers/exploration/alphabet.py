@@ -30,6 +30,7 @@ from helpers.operations import (
     PunchHole,
     Read,
     Register,
+    Resize,
     RwProtect,
     Scan,
     Span,
@@ -161,6 +162,9 @@ def _of_a_mapping(
     yield Unmap(page)
     yield Map(page, kind.backing, kind.shared, file="file" if kind.backing.has_file else "")
     yield Move(page, to=elsewhere)
+    if not kind.backing.is_hugetlb:
+        yield Resize(span, span.end - 1)
+        yield Resize(span, span.end + 1)
     if kind.backing is Backing.ANON and not kind.shared:
         yield Move(span, to=elsewhere, keeps_mapping=True)
     if not kind.backing.is_hugetlb:

@@ -40,6 +40,7 @@ from helpers.operations import (
     PunchHole,
     Read,
     Register,
+    Resize,
     Scan,
     Span,
     Truncate,
@@ -317,9 +318,11 @@ def _advise(draw: Draw, draft: _Draft) -> Operation:
 def _map_anew(draw: Draw, draft: _Draft) -> Operation:
     """A mapping less, one that is elsewhere, or that may be accessed otherwise; or a new one, over others as well."""
     span, kind, _ = _of_a_mapping(draw, draft)
-    match draw(st.integers(0, 4)):
+    match draw(st.integers(0, 5)):
         case 0:
             return Unmap(span)
+        case 5:
+            return Resize(span, max(span.start + 1, draw(st.integers(span.end - 3, span.end + 3))))
         case 1:
             keeps = kind.backing is Backing.ANON and not kind.shared and draw(st.booleans())
             if kind.backing.is_hugetlb or draw(st.booleans()):

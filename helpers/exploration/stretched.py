@@ -76,7 +76,7 @@ class Stretch:
             value = getattr(operation, one.name)
             if isinstance(value, Span):
                 found[one.name] = Span(self.long(value.start), self.long(value.end))
-            elif one.name in ("to", "file_page"):
+            elif one.name in ("to", "end", "file_page"):
                 found[one.name] = self.long(value)
         if isinstance(operation, Scan) and operation.raw:
             raise ValueError(f"{operation}: a field of an argument has no size")

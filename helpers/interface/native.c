@@ -116,9 +116,9 @@ long native_madvise(uint64_t address, size_t length, int advice, long millisecon
 	return result;
 }
 
-long native_mremap(uint64_t from, size_t length, int flags, uint64_t to)
+long native_mremap(uint64_t from, size_t length, size_t new_length, int flags, uint64_t to)
 {
-	void *moved = mremap((void *)(uintptr_t)from, length, length, flags, (void *)(uintptr_t)to);
+	void *moved = mremap((void *)(uintptr_t)from, length, new_length, flags, (void *)(uintptr_t)to);
 
 	return moved == MAP_FAILED ? -errno : 0;
 }

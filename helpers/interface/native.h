@@ -14,7 +14,7 @@ long native_userfaultfd(int flags);
 long native_mmap(uint64_t address, size_t length, int prot, int flags, int fd, int64_t offset);
 long native_munmap(uint64_t address, size_t length);
 long native_mprotect(uint64_t address, size_t length, int prot);
-long native_mremap(uint64_t from, size_t length, int flags, uint64_t to);
+long native_mremap(uint64_t from, size_t length, size_t new_length, int flags, uint64_t to);
 long native_punch_hole(int fd, int64_t offset, int64_t length);
 long native_swapon(const char *path);
 long native_swapoff(const char *path);

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+
 from helpers.interface.native import MACHINE, checked, lib
 from helpers.kernel.files import Files
 from helpers.kernel.sizes import Sizes
-from helpers.operations import Backing, Map, Move, Prot, Protection, Span, Unmap, len_of
+from helpers.operations import Answer, Backing, Map, Move, Prot, Protection, Refusal, Resize, Span, Unmap, len_of
 
 PROT = {Prot.NONE: 0, Prot.READ: 1, Prot.WRITE: 3}
 
@@ -46,8 +48,19 @@ class Mappings(Files):
         if op.keeps_mapping:
             flags |= MACHINE["MREMAP_DONTUNMAP"]
         place, new_place = self.address(op.span.start), self.address(op.to)
-        checked(lib.native_mremap(place, self.length(op.span), flags, new_place), str(op))
+        length = self.length(op.span)
+        checked(lib.native_mremap(place, length, length, flags, new_place), str(op))
         self.mapped.add(to)
+
+    def resize(self, op: Resize) -> Answer:
+        new = Span(op.span.start, op.end)
+        place, lengths = self.address(op.span.start), (self.length(op.span), self.length(new))
+        result = lib.native_mremap(place, *lengths, 0, 0)
+        if result == -errno.ENOMEM:
+            return Refusal(errno.ENOMEM)
+        checked(result, str(op))
+        self.mapped.add(new)
+        return None
 
     def mprotect(self, op: Protection) -> None:
         checked(lib.native_mprotect(self.address(op.span.start), self.length(op.span), PROT[op.prot]), str(op))

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+
 from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page
-from helpers.operations import Backing, Map, Move, Protection, Span, Tracking, Unmap, len_of
+from helpers.operations import (
+    Answer,
+    Backing,
+    Map,
+    Move,
+    Protection,
+    Refusal,
+    Resize,
+    Span,
+    Tracking,
+    Unmap,
+    len_of,
+)
 
 
 class Mappings(Memory):
@@ -78,6 +92,31 @@ class Mappings(Memory):
         self.discard(new)
         self.move_to(new, op)
         self.merge()
+
+    def resize(self, op: Resize) -> Answer:
+        """mremap(2): the mapping is shrunk, which unmaps its end, or expanded where it is.
+
+        What it is expanded by is of the mapping: (code) vma_merge_extend(), registered as all of it is.
+        """
+        if len(self.mappings_of(op.span)) > 1:
+            raise Unspecified("whether more than one mapping is resized at a time")
+        new = Span(op.span.end, op.end)
+        if len_of(new) <= 0:
+            self.discard(Span(op.end, op.span.end))
+            return None
+        if any(number in self.memory for number in new.pages()):
+            return Refusal(errno.ENOMEM)  # mremap(2): it can't be expanded there, and may not be moved.
+        last = self.memory[op.span.end - 1]
+        if not last.is_private_anonymous:
+            raise Unspecified("what is behind the end of a file, of shared memory or of huge pages of hugetlb")
+        was_anonymous = any(page.was_anonymous for page in self.mapping_around(op.span.start))
+        for distance, number in enumerate(new.pages(), 1):
+            page = Page(last.backing, last.shared, last.prot, last.file, last.file_page + distance, last.tracking)
+            page.wants_huge, page.stays_small = last.wants_huge, last.stays_small
+            page.was_anonymous = was_anonymous
+            self.memory[number] = page
+        self.expand()
+        return None
 
     def move_to(self, new: Span, op: Move) -> None:
         """Pages go to where nothing is mapped."""

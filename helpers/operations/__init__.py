@@ -13,7 +13,7 @@ from helpers.operations.advice import Advice, Advise
 from helpers.operations.answers import DOES_NOT_RETURN, Answer, Refusal, Region, ScanResult, Unreturned, Usage
 from helpers.operations.files import FileWrite, PunchHole, Truncate
 from helpers.operations.filling import Fill, Filler
-from helpers.operations.mappings import Backing, Map, Move, Prot, Protection, Unmap
+from helpers.operations.mappings import Backing, Map, Move, Prot, Protection, Resize, Unmap
 from helpers.operations.operation import Operation, names_of
 from helpers.operations.places import At, Span, as_span, len_of
 from helpers.operations.processes import Fork, KillChild
@@ -57,6 +57,7 @@ __all__ = [
     "Refusal",
     "Region",
     "Register",
+    "Resize",
     "RwProtect",
     "Scan",
     "ScanResult",

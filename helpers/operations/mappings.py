@@ -71,6 +71,18 @@ class Move(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Resize(Operation):
+    """mremap(2) without a flag: a mapping, or what is left of one behind the span's start, ends elsewhere.
+
+    It answers a Refusal where there is no room for it to grow.
+    """
+
+    verb: ClassVar[str] = "resize"
+    span: Span
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Protection(Operation):
     """mprotect(2)."""
 

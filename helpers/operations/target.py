@@ -11,7 +11,7 @@ from helpers.operations.advice import Advise
 from helpers.operations.answers import Answer, ScanResult, Usage
 from helpers.operations.files import FileWrite, PunchHole, Truncate
 from helpers.operations.filling import Fill
-from helpers.operations.mappings import Map, Move, Protection, Unmap
+from helpers.operations.mappings import Map, Move, Protection, Resize, Unmap
 from helpers.operations.operation import Operation
 from helpers.operations.processes import Fork, KillChild
 from helpers.operations.questions import ReadPagemap, ReadUsage, Scan
@@ -29,6 +29,9 @@ class Target(ABC):
 
     @abstractmethod
     def move(self, op: Move) -> None: ...
+
+    @abstractmethod
+    def resize(self, op: Resize) -> Answer: ...
 
     @abstractmethod
     def mprotect(self, op: Protection) -> None: ...

@@ -55,6 +55,27 @@ static void move_pages(int64_t start, int64_t stop, int64_t to)
 	remap(start, stop, to, MREMAP_DONTUNMAP);
 }
 
+//@ ask_to_resize: base
+/* mremap(2) of a mapping that may not be moved. */
+static int ask_to_resize(int64_t start, int64_t stop, int64_t new_end)
+{
+	void *resized = mremap(at(start), (stop - start) * PAGE, (new_end - start) * PAGE, 0);
+
+	return resized == MAP_FAILED ? -1 : 0;
+}
+
+//@ resize: ask_to_resize
+static void resize(int64_t start, int64_t stop, int64_t new_end)
+{
+	must(ask_to_resize(start, stop, new_end), "mremap");
+}
+
+//@ expect_resize: ask_to_resize refused
+static void expect_resize(int64_t start, int64_t stop, int64_t new_end, int error)
+{
+	refused(ask_to_resize(start, stop, new_end), "mremap", error);
+}
+
 //@ set_protection: base
 static void set_protection(int64_t start, int64_t stop, int prot)
 {
