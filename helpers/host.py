@@ -355,6 +355,12 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         found["rwp"] = "the kernel has no UFFD_FEATURE_RWP: it came with Linux 7.3, and needs CONFIG_USERFAULTFD_RWP"
     else:
         os.close(fd)
+    if (fd := open_userfaultfd(FEATURES[Tracking.FOLLOWING])) < 0:
+        found["fork events"] = (
+            "UFFD_FEATURE_EVENT_FORK is for who may trace any process: run as root, or with CAP_SYS_PTRACE"
+        )
+    else:
+        os.close(fd)
     if not facts.soft_dirty:
         found["soft-dirty"] = "the kernel is built without CONFIG_MEM_SOFT_DIRTY: boot one that has it"
     elif Category.SOFT_DIRTY not in facts.known:

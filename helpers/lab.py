@@ -19,6 +19,7 @@ from helpers.operations import (
     Advise,
     At,
     Backing,
+    ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
@@ -335,6 +336,9 @@ class Lab:
 
     def fork(self) -> None:
         self.do(Fork())
+
+    def child_write(self, pages: Pages) -> None:
+        self.do(ChildWrite(as_span(pages)))
 
     def kill_child(self) -> None:
         self.do(KillChild())

@@ -1,4 +1,4 @@
-"""fork(2) without UFFD_FEATURE_EVENT_FORK: the child isn't tracked, and the parent goes on being so."""
+"""fork(2): the parent goes on being tracked; the child isn't, unless UFFD_FEATURE_EVENT_FORK was asked for."""
 
 import errno
 
@@ -7,7 +7,7 @@ import pytest
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import Span
+from helpers.operations import Region, Span, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -93,3 +93,64 @@ def test_a_huge_page_that_a_child_has_too_is_written_as_a_whole_until_it_is_prot
     lab.protect(span)
     lab.write(span.start + 5)
     lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN)
+
+
+# --- A child that is followed ------------------------------------------------------------------------------
+
+
+def followed(lab: Lab, kind: Kind, way: str) -> Span:
+    """Memory of a kind in a state of tracking, of which a child has a copy that is registered as well."""
+    lab.require("fork events")
+    span = lab.prepare(kind, tracking=Tracking.FOLLOWING)
+    if way != "written":
+        lab.scan(span, WP, mask=C.WRITTEN)
+    if way == "partly-written" and kind.is_accessible:
+        lab.write(span.start + 2)
+    lab.fork()
+    return span
+
+
+@pytest.mark.clause("fork-followed", "written-from-registration", "written-since-protected")
+@pytest.mark.parametrize("way", ["written", "protected", "partly-written"])
+@every_kind
+def test_memory_of_a_child_that_is_followed_is_tracked_as_its_parents(lab: Lab, kind: Kind, way: str) -> None:
+    span = followed(lab, kind, way)
+    found = [lab.scan(span, returned=C.WPALLOWED | C.WRITTEN, process=process) for process in ("self", "child")]
+    assert found[0] == found[1]
+    lab.scan(span, CHECK, returned=lab.decided(span, "child"), process="child")
+    lab.scan(span, returned=lab.decided(span))
+
+
+@pytest.mark.clause("fork-followed", "other-process", "protect-reported")
+@pytest.mark.parametrize("way", ["written", "partly-written"])
+@every_kind
+def test_what_is_protected_in_a_child_is_so_in_the_child_alone(lab: Lab, kind: Kind, way: str) -> None:
+    span = followed(lab, kind, way)
+    before = lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN)
+    assert lab.scan(span, WP, mask=C.WRITTEN, returned=C.WRITTEN, process="child") == before
+    assert lab.scan(span, mask=C.WRITTEN, process="child").regions == ()
+    assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN) == before
+    lab.scan(span, returned=lab.decided(span, "child"), process="child")
+
+
+@pytest.mark.clause("fork-followed", "other-process", "written-since-protected")
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_accessible and not kind.is_huge], ids=str)
+def test_a_child_that_works_is_recorded_while_its_parent_scans_it(lab: Lab, kind: Kind) -> None:
+    span = followed(lab, kind, "protected")
+    for page in (1, 0, 3):
+        lab.child_write(page)
+        found = lab.scan(span, WP, mask=C.WRITTEN, returned=C.WRITTEN, process="child").regions
+        assert found == (Region(page, page + 1, C.WRITTEN),)
+    lab.write(2)
+    assert lab.scan(span, mask=C.WRITTEN, process="child").regions == ()
+    assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(2, 3, C.WRITTEN),)
+
+
+@pytest.mark.clause("fork", "other-process")
+@pytest.mark.parametrize("name", ["anon", "shmem", "memfd-private"])
+def test_what_a_child_that_is_not_followed_writes_is_its_own(lab: Lab, name: str) -> None:
+    span = forked(lab, BY_NAME[name], "protected")
+    lab.child_write((1, 3))
+    lab.scan(span, returned=lab.decided(span, "child"), process="child")
+    assert lab.scan(span, mask=C.WRITTEN).regions == ()
+    lab.scan(span, returned=lab.decided(span))

@@ -19,6 +19,7 @@ from helpers.operations import (
     Advise,
     Answer,
     At,
+    ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
@@ -59,10 +60,6 @@ _TRACKINGS = {told: "UNTRACKED" if told is Tracking.NONE else told.name for told
 _NO_REGIONS = Term("NULL", type="const struct region *", name="regions")
 
 
-def tracking_of(told: Tracking) -> Term:
-    return expression(_TRACKINGS[told], "enum tracking", "tracking")
-
-
 def said(answer: Answer) -> str:
     """What an operation answers that asks nothing: an errno, or that it doesn't return."""
     if isinstance(answer, Refusal):
@@ -90,6 +87,8 @@ class Printer(Target):
         self.parts: set[str] = set()
         #: Until soft-dirty bits are cleared, every page has one where there are any: the program adds it.
         self.tells_soft_dirty = False
+        #: Whether a child's memory is registered as well.
+        self.follows = False
         self.step = Step(Read(Span(0, 0)), None, None, None)
         self.known: KnownAnswers = ()
         #: The errata that were named.
@@ -161,7 +160,11 @@ class Printer(Target):
         return self.call("expect_advice", *told, expression(said(self.step.expected), "int", "error"), known)
 
     def register(self, op: Register) -> Any:
-        return self.answered("track", *pages(op.span), tracking_of(op.tracking))
+        return self.answered("track", *pages(op.span), self.tracking(op.tracking))
+
+    def tracking(self, told: Tracking) -> Term:
+        self.follows = self.follows or told is Tracking.FOLLOWING
+        return expression(_TRACKINGS[told], "enum tracking", "tracking")
 
     def unregister(self, op: Unregister) -> Any:
         return self.call("untrack", *pages(op.span))
@@ -201,7 +204,10 @@ class Printer(Target):
         return self.call("clear_refs")
 
     def fork(self, op: Fork) -> Any:
-        return self.call("fork_child")
+        return self.call("fork_followed" if self.follows else "fork_child")
+
+    def child_write(self, op: ChildWrite) -> Any:
+        return self.call("child_writes", *pages(op.span))
 
     def kill_child(self, op: KillChild) -> Any:
         return self.call("kill_child")

@@ -8,7 +8,7 @@ from enum import Enum
 
 from helpers.c_source.known import KnownAnswers
 from helpers.c_source.loops import as_loops
-from helpers.c_source.printer import Printer, goes_on, tracking_of
+from helpers.c_source.printer import Printer, goes_on
 from helpers.c_source.term import Term, expression
 from helpers.c_source.values import categories
 from helpers.interface.uapi import Category
@@ -58,7 +58,7 @@ class Record:
         """The statements, with what is the kind's own told as such, and as it is."""
         if any(part.kind != self.kind for part in self.prepared):
             raise ValueError(f"{self.function} prepares memory of two kinds: a row of the suite in C is about one")
-        printer.tells_soft_dirty = False
+        printer.tells_soft_dirty = printer.follows = False
         statements = tuple(as_loops(tuple(self._statements(printer)), "int64_t ", "page"))
         if not self.prepared:
             return (statements,)
@@ -92,7 +92,7 @@ def _preparation(part: Prepared, steps: Sequence[Step], printer: Printer) -> Ter
     tracking = last.tracking if isinstance(last, Register) else Tracking.NONE
     file = first.file if isinstance(first, Map) else ""
     start = expression(part.span.start, "int64_t", "start")
-    told: Term = printer.call("prepare", start, printer.file(file or "file"), tracking_of(tracking))
+    told: Term = printer.call("prepare", start, printer.file(file or "file"), printer.tracking(tracking))
     return told
 
 

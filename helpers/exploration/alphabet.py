@@ -14,6 +14,7 @@ from helpers.operations import (
     Advise,
     At,
     Backing,
+    ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
@@ -90,6 +91,7 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
     page = Span(whole.start + 1, whole.start + 2)
     if Also.FORK in also:
         yield Fork()
+        yield ChildWrite(page)
         yield KillChild()
         yield Scan(whole, WP, returned=Category.PRESENT, process="child")
     if Also.WRITERS in also:

@@ -24,6 +24,7 @@ from helpers.operations import (
     Advice,
     Advise,
     Backing,
+    ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
     FileWrite,
@@ -43,6 +44,7 @@ from helpers.operations import (
     Resize,
     Scan,
     Span,
+    Tracking,
     Truncate,
     Unmap,
     Unregister,
@@ -112,6 +114,7 @@ class _Draft:
     breadth: Breadth
     may_hang: bool
     missing: Collection[str]
+    tracking: Tracking
     mappings: list[tuple[Span, Kind, str]] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     expected: list[Any] = field(default_factory=list)
@@ -179,9 +182,12 @@ def programs(
     """Programs for a kernel that has these errata, on a machine that lacks what is :func:`helpers.host.missing`."""
     kinds = [kind for kind in breadth.kinds if not {*kind.needs} & {*missing}]
 
+    trackings = [Tracking.ASYNC] + [Tracking.FOLLOWING] * ("fork events" not in missing)
+
     @st.composite
     def drawn(draw: Draw) -> Program:
-        draft = _Draft(facts, errata, breadth, may_hang, missing)
+        tracking = draw(st.sampled_from(trackings))
+        draft = _Draft(facts, errata, breadth, may_hang, missing, tracking)
         _map(draw, draft, kinds)
         for _ in _some(draw, OPERATIONS):
             draft.add(draw(st.sampled_from(_STEPS))(draw, draft))
@@ -217,7 +223,7 @@ def _map(draw: Draw, draft: _Draft, kinds: Sequence[Kind]) -> None:
         place = span.end
     for span, _, _ in draft.mappings:
         if draw(st.integers(0, 5)):
-            draft.add(Register(span))
+            draft.add(Register(span, draft.tracking))
 
 
 def _lengths(many: int) -> st.SearchStrategy[int]:
@@ -294,6 +300,8 @@ _BOTH = [ScanFlag.WP_MATCHING | ScanFlag.CHECK_WPASYNC]
 def _track(draw: Draw, draft: _Draft) -> Operation:
     span, _, _ = _of_a_mapping(draw, draft)
     how = draw(st.sampled_from([Register, Unregister, WriteProtect, WriteProtect, None]))
+    if how is Register:
+        return Register(span, draft.tracking)
     return WriteProtect(span, protect=False) if how is None else how(span)
 
 
@@ -348,7 +356,10 @@ def _change_the_file(draw: Draw, draft: _Draft) -> Operation:
 
 
 def _have_a_child(draw: Draw, draft: _Draft) -> Operation:
-    return KillChild() if draft.contract.child is not None else Fork()
+    if draft.contract.child is None:
+        return Fork()
+    span, _, _ = _of_a_mapping(draw, draft)
+    return draw(st.sampled_from([KillChild(), ChildWrite(span), ChildWrite(span)]))  # type: ignore[no-any-return]
 
 
 def _forget(draw: Draw, draft: _Draft) -> Operation:
@@ -364,6 +375,6 @@ _STEPS = [
     *[_fill] * 2,
     *[_map_anew] * 2,
     _change_the_file,
-    _have_a_child,
+    *[_have_a_child] * 2,
     _forget,
 ]

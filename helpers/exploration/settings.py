@@ -26,6 +26,7 @@ _IN_WORDS = {
     Tracking.ASYNC: "",
     Tracking.EXPLICIT: "-explicit",
     Tracking.NONE: "-not-registered",
+    Tracking.FOLLOWING: "-followed",
     Tracking.ACCESS: "-for-rwp",
 }
 
@@ -63,7 +64,11 @@ class Part:
     @property
     def needs(self) -> tuple[str, ...]:
         """Keys of :func:`helpers.host.missing`."""
-        own = {"rwp": self.tracking is Tracking.ACCESS, "soft-dirty": self.begun is Begun.CLEARED}
+        own = {
+            "rwp": self.tracking is Tracking.ACCESS,
+            "fork events": self.tracking is Tracking.FOLLOWING,
+            "soft-dirty": self.begun is Begun.CLEARED,
+        }
         return (*self.kind.needs, *(need for need, is_needed in own.items() if is_needed))
 
 
@@ -154,6 +159,7 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("anon", begun=Begun.CLEARED),
     _alone("anon", tracking=Tracking.NONE),
     _alone("anon", tracking=Tracking.ACCESS),
+    _alone("anon", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("anon-unpopulated", Also.FILLERS, tracking=Tracking.EXPLICIT),
     _alone("anon-zero", Also.FORK),
     _alone("anon-swapped"),
@@ -163,6 +169,7 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("shmem-unpopulated", Also.FILLERS),
     _alone("shmem-swapped", Also.FILLERS),
     _alone("memfd-shared", Also.FORK),
+    _alone("memfd-shared", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("memfd-shared", begun=Begun.PROTECTED),
     _alone("memfd-shared", tracking=Tracking.NONE),
     _alone("memfd-shared", tracking=Tracking.ACCESS),
@@ -180,6 +187,7 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("thp-sparse", begun=Begun.CLEARED),
     _alone("thp-zero"),
     _alone("shmem-thp"),
+    _alone("shmem-thp", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("hugetlb-private", Also.FORK),
     _alone("hugetlb-shared"),
     _alone("hugetlb-memfd"),

@@ -183,19 +183,6 @@ long native_die_with_parent(void)
 	return or_errno(prctl(PR_SET_PDEATHSIG, SIGKILL));
 }
 
-long native_fork_idle(void)
-{
-	pid_t parent = getpid();
-	pid_t child = fork();
-
-	if (child != 0)
-		return or_errno(child);
-	native_die_with_parent();
-	while (getppid() == parent)
-		pause();
-	_exit(0);
-}
-
 /* --- All mask combinations ------------------------------------------------------------------------------- */
 
 static int matches(uint64_t categories, const struct pm_scan_arg *arg)

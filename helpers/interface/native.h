@@ -30,8 +30,13 @@ long native_madvise(uint64_t address, size_t length, int advice, long millisecon
 void native_write(uint64_t address, size_t count, size_t page_size);
 void native_read(uint64_t address, size_t count, size_t page_size);
 
-/* A child that shares nothing but a copy of the memory and waits to be killed; it dies with its parent. */
-long native_fork_idle(void);
+/*
+ * A child that shares nothing but a copy of the memory; it dies with its parent. Stores in fds[0] what it is told by, and
+ * in fds[1] its own userfaultfd where the given one, if there is one, tells of the child by an event, else -1.
+ */
+long native_fork(int userfaultfd, int fds[2]);
+/* The child stores a byte in each of count pages. -ECHILD where that was its end. */
+long native_child_writes(int fd, uint64_t address, size_t count, size_t page_size);
 long native_die_with_parent(void);
 
 /* Memory that is pinned by a ring of io_uring, of which there is one at a time, and a read(2) into it (pin.c). */

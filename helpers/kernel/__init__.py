@@ -11,14 +11,14 @@ from helpers.kernel.mappings import Mappings
 from helpers.kernel.processes import Processes
 from helpers.kernel.scan import Scanning, scan_buffers
 from helpers.kernel.sizes import Sizes
-from helpers.kernel.tracking import FEATURES, TrackingOfWrites, open_userfaultfd
+from helpers.kernel.tracking import FEATURES, open_userfaultfd
 from helpers.kernel.witnesses import huge_zero_frame
 from helpers.operations import KillChild
 
 __all__ = ["FEATURES", "Kernel", "Sizes", "huge_zero_frame", "open_userfaultfd", "scan_buffers"]
 
 
-class Kernel(Mappings, TrackingOfWrites, Access, AdviceOnPages, Processes, Scanning):
+class Kernel(Mappings, Access, AdviceOnPages, Processes, Scanning):
     """The running kernel. Raises SuiteError when a system call fails that isn't under test."""
 
     def close(self) -> None:

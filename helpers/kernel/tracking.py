@@ -52,6 +52,7 @@ FEATURES = {
     Tracking.SYNC: _features("PAGEFAULT_FLAG_WP", "WP_HUGETLBFS_SHMEM", "WP_UNPOPULATED"),
     Tracking.ASYNC: _features("WP_ASYNC"),
     Tracking.EXPLICIT: _features("WP_ASYNC", "WP_UNPOPULATED"),
+    Tracking.FOLLOWING: _features("WP_ASYNC", "EVENT_FORK"),
     Tracking.ACCESS: _features("RWP", "RWP_ASYNC"),
 }
 

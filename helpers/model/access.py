@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
-from helpers.model.pages import Content, Page
+from helpers.model.pages import Content, Page, Space
 from helpers.operations import KernelWrite, Prot, Read, Span, Tracking, Write, Writer
 
 
@@ -36,7 +36,7 @@ class Access(Memory):
             number = self.unit(number).end if page.huge else number + 1
         # Once for all pages of a file: it looks at all memory.
         for page in files.values():
-            self.fault_around(page)
+            self.fault_around(page, self.memory)
 
     def fault_in(self, number: int, write: bool) -> None:
         """A page is loaded from or stored to by a process that may."""
@@ -108,11 +108,11 @@ class Access(Memory):
         if write or page.alternative is not Content.ZERO:
             page.alternative = None
 
-    def fault_around(self, page: Page) -> None:
+    def fault_around(self, page: Page, space: Space) -> None:
         """An access to a file's memory that isn't registered may map neighbours, too: no document says which."""
         if page.tracking is not Tracking.NONE or page.is_private_anonymous or page.backing.is_hugetlb:
             return
-        for other in self.memory.values():
+        for other in space.values():
             is_neighbour = other.tracking is Tracking.NONE and (other.backing, other.file) == (page.backing, page.file)
             if is_neighbour and other.content is Content.NONE and not other.protected:
                 other.alternative = Content.PRESENT

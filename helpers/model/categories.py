@@ -18,7 +18,7 @@ class Categories(Memory):
     def categories(self, page: Page) -> int:
         """The page's own categories. Those that are :meth:`undecided` mean nothing."""
         found = 0
-        if page.tracking is Tracking.ASYNC:
+        if page.tracking.is_asynchronous:
             found |= WPALLOWED
         if self.is_written(page):
             found |= WRITTEN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.model.access import Access
 from helpers.model.facts import Unspecified
 from helpers.model.pages import Content, Page
-from helpers.operations import Backing, Fill, Filler, Prot, Tracking
+from helpers.operations import Backing, Fill, Filler, Prot
 
 
 class Filling(Access):
@@ -28,7 +28,7 @@ class Filling(Access):
 
     def is_not_for(self, by: Filler, page: Page) -> str:
         """What the page is, of which no document says whether it can be filled; nothing if one does."""
-        if page.tracking not in (Tracking.ASYNC, Tracking.SYNC):
+        if not page.tracking.records_writes:
             return "memory that isn't registered to record writes"
         if page.content is not Content.NONE or page.alternative or page.huge is not page.backing.is_hugetlb:
             return "a page that is there, or may be"

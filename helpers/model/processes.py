@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 
+from helpers.model.access import Access
 from helpers.model.facts import Refused, Unspecified
-from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page, Space
-from helpers.operations import Fork, KillChild, Scan, Tracking
+from helpers.operations import ChildWrite, Fork, KillChild, Prot, Scan, Tracking
 
 
-class Processes(Memory):
+class Processes(Access):
     """fork(2), and whose memory is scanned."""
 
     def fork(self, op: Fork) -> None:
-        """userfaultfd(2): without UFFD_FEATURE_EVENT_FORK the child's memory isn't registered."""
+        """userfaultfd(2): the child's memory isn't registered, unless UFFD_FEATURE_EVENT_FORK was asked for."""
         if self.child is not None:
             raise Unspecified("there is a child already")
         self.has_child = True
@@ -24,12 +24,38 @@ class Processes(Memory):
             page.of_child_too = page.anonymous and page.content is Content.PRESENT
 
     def copied(self, page: Page) -> Page:
-        """A page of the child. What a fault brings back in any case, fork(2) may leave out."""
-        child = replace(page, tracking=Tracking.NONE, protected=False)
-        if page.content is Content.ZERO or (page.content is Content.PRESENT and not page.anonymous):
+        """A page of the child."""
+        child = replace(page)
+        if page.tracking is not Tracking.FOLLOWING:
+            child.tracking, child.protected = Tracking.NONE, False
+        if self.may_be_left_out(page):
             child.alternative = Content.NONE
         child.may_be_small = page.huge and not page.backing.is_hugetlb
         return child
+
+    @staticmethod
+    def may_be_left_out(page: Page) -> bool:
+        """Whether it may be a fault that brings the page back: (code) where the child's memory isn't registered,
+        vma_needs_copy(), and what maps a file's huge page anywhere, copy_huge_pmd()."""
+        if page.tracking is Tracking.FOLLOWING and not page.is_huge_of_file:
+            return False
+        return page.content is Content.ZERO or (page.content is Content.PRESENT and not page.anonymous)
+
+    def child_write(self, op: ChildWrite) -> None:
+        """What a child stores is recorded as what its parent does, where the child's memory is registered."""
+        if self.child is None:
+            raise Unspecified("there is no child")
+        for number in op.span.pages():
+            page = self.child[number]
+            if page.content in (Content.GUARD, Content.POISONED) or page.prot is not Prot.WRITE:
+                raise Unspecified(f"an access to page {number} is a fault that nothing handles")
+            if page.huge or page.wants_huge or page.is_of_huge_page or page.was_huge_of_file:
+                raise Unspecified("how much of a huge page a child gets a copy of")
+            self.populate(page, write=True)
+            if (own := self.memory.get(number)) is not None and not page.shared:
+                own.of_child_too = False
+            if page.shared:
+                self.fault_around(page, self.child)
 
     def kill_child(self, op: KillChild) -> None:
         if self.child is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 
 from helpers.interface.uapi import category
-from helpers.model.access import Access
 from helpers.model.argument import REGION_SIZE, SCAN_ARG_SIZE, Argument, Arguments
 from helpers.model.bits import CHECK_WPASYNC, HUGE, WP_MATCHING, WRITTEN
 from helpers.model.categories import Categories
@@ -14,10 +13,10 @@ from helpers.model.output import Output
 from helpers.model.pages import Page, Space
 from helpers.model.processes import Processes
 from helpers.model.walk import Walk
-from helpers.operations import Scan, ScanResult, Span, Tracking, names_of
+from helpers.operations import Scan, ScanResult, Span, names_of
 
 
-class Scanning(Access, Arguments, Categories, Processes):
+class Scanning(Arguments, Categories, Processes):
     """PAGEMAP_SCAN."""
 
     def scan(self, op: Scan) -> ScanResult:
@@ -60,7 +59,7 @@ class Scanning(Access, Arguments, Categories, Processes):
         return walk.argument.end
 
     def may_visit(self, walk: Walk, number: int, page: Page) -> bool:
-        if page.tracking is Tracking.ASYNC:
+        if page.tracking.is_asynchronous:
             return True
         if walk.argument.flags & CHECK_WPASYNC:
             raise Refused(errno.EPERM, walk_end=number)

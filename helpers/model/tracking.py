@@ -53,7 +53,7 @@ class TrackingOfWrites(Memory):
             page.tracking, page.protected = Tracking.NONE, False
 
     def write_protect(self, op: WriteProtect) -> Answer:
-        tracked = {page.tracking in (Tracking.ASYNC, Tracking.SYNC) for page in self.pages(op.span)}
+        tracked = {page.tracking.records_writes for page in self.pages(op.span)}
         if tracked == {False}:
             return Refusal(errno.ENOENT)  # UFFDIO_WRITEPROTECT(2const): not registered in write-protect mode.
         if len(tracked) > 1:

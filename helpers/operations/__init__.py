@@ -16,7 +16,7 @@ from helpers.operations.filling import Fill, Filler
 from helpers.operations.mappings import Backing, Map, Move, Prot, Protection, Resize, Unmap
 from helpers.operations.operation import Operation, names_of
 from helpers.operations.places import At, Span, as_span, len_of
-from helpers.operations.processes import Fork, KillChild
+from helpers.operations.processes import ChildWrite, Fork, KillChild
 from helpers.operations.questions import ROOM, ReadPagemap, ReadUsage, Scan
 from helpers.operations.target import Target, verbs
 from helpers.operations.tracking import (
@@ -37,6 +37,7 @@ __all__ = [
     "Answer",
     "At",
     "Backing",
+    "ChildWrite",
     "ClearRefs",
     "CloseUserfaultfd",
     "FileWrite",

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from helpers.operations.operation import Operation
+from helpers.operations.places import Span
 
 
 @dataclass(frozen=True, slots=True)
 class Fork(Operation):
-    """fork(2): from now on there is a ``child`` to scan."""
+    """fork(2): from now on there is a ``child`` to scan. If it is to be followed, its userfaultfd is taken from the
+    event that tells of it."""
 
     verb: ClassVar[str] = "fork"
 
@@ -20,3 +22,11 @@ class KillChild(Operation):
     """Ends the child and reaps it, while its pagemap stays open."""
 
     verb: ClassVar[str] = "kill_child"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWrite(Operation):
+    """The child stores a byte in each page."""
+
+    verb: ClassVar[str] = "child_write"
+    span: Span

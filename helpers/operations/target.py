@@ -13,7 +13,7 @@ from helpers.operations.files import FileWrite, PunchHole, Truncate
 from helpers.operations.filling import Fill
 from helpers.operations.mappings import Map, Move, Protection, Resize, Unmap
 from helpers.operations.operation import Operation
-from helpers.operations.processes import Fork, KillChild
+from helpers.operations.processes import ChildWrite, Fork, KillChild
 from helpers.operations.questions import ReadPagemap, ReadUsage, Scan
 from helpers.operations.tracking import ClearRefs, CloseUserfaultfd, Register, RwProtect, Unregister, WriteProtect
 
@@ -80,6 +80,9 @@ class Target(ABC):
 
     @abstractmethod
     def fork(self, op: Fork) -> None: ...
+
+    @abstractmethod
+    def child_write(self, op: ChildWrite) -> None: ...
 
     @abstractmethod
     def kill_child(self, op: KillChild) -> None: ...

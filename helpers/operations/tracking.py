@@ -17,7 +17,17 @@ class Tracking(enum.Enum):
     ASYNC = "registered with WP_ASYNC"
     EXPLICIT = "registered with WP_ASYNC, and WP_UNPOPULATED that it implies"
     SYNC = "registered without WP_ASYNC"
+    FOLLOWING = "registered with WP_ASYNC and EVENT_FORK: a child's memory is, too"
     ACCESS = "registered for read-write protection, with RWP_ASYNC"
+
+    @property
+    def is_asynchronous(self) -> bool:
+        """Whether writes are recorded, and nobody has to answer for them."""
+        return self in (Tracking.ASYNC, Tracking.EXPLICIT, Tracking.FOLLOWING)
+
+    @property
+    def records_writes(self) -> bool:
+        return self.is_asynchronous or self is Tracking.SYNC
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ struct uffdio_writeprotect {
 	uint64_t mode;
 };
 
-enum tracking { SYNC, ASYNC, EXPLICIT, ACCESS, UNTRACKED };
-static int userfaultfds[] = { -1, -1, -1, -1 };
+enum tracking { SYNC, ASYNC, EXPLICIT, FOLLOWING, ACCESS, UNTRACKED };
+static int userfaultfds[] = { -1, -1, -1, -1, -1 };
 static const uint64_t features[] = {
 	[SYNC] = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED,
 	[ASYNC] = UFFD_FEATURE_WP_ASYNC, /* It implies UFFD_FEATURE_WP_UNPOPULATED. */
 	[EXPLICIT] = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED,
+	[FOLLOWING] = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_EVENT_FORK,
 	[ACCESS] = UFFD_FEATURE_RWP | UFFD_FEATURE_RWP_ASYNC,
 };
 /* With which something was registered last. */
