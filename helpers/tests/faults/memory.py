@@ -9,12 +9,11 @@ from helpers.operations import (
     Advise,
     Answer,
     Filler,
-    Fork,
     KernelWrite,
-    KillChild,
     Map,
     Move,
     Register,
+    Resize,
     Span,
     Tracking,
     Truncate,
@@ -187,40 +186,64 @@ class BothFeaturesAreSynchronous(Deviation):
         return Tracking.SYNC if op.tracking is Tracking.EXPLICIT else super().tracking_by(op)
 
 
-class ForkKeepsRegistration(Deviation):
-    """A child's memory is registered as its parent's is."""
+class LoadsMapNeighbours(Deviation):
+    """A load from registered memory of a file maps neighbours as well."""
 
-    def copied(self, page: Page) -> Page:
-        child = super().copied(page)
-        child.tracking = page.tracking
-        return child
-
-
-class ForkUnprotectsTheParent(Deviation):
-    """What is copied for a child is WRITTEN in its parent."""
-
-    def fork(self, op: Fork) -> None:
-        super().fork(op)
-        for page in self.memory.values():
-            page.protected = page.protected and not page.of_child_too
+    def fault_around(self, page: Page) -> None:
+        super().fault_around(page)
+        for other in self.memory.values() if page.tracking is Tracking.ASYNC and page.file else ():
+            if other.content is Content.NONE and not other.protected:
+                other.hold(Content.PRESENT)
 
 
-class TheEndOfAChildUnprotects(Deviation):
-    """When a child ends, its parent's memory isn't protected any more."""
+class RegisteringProtects(Deviation):
+    """Memory is protected as soon as it is registered: what was written before is lost."""
 
-    def kill_child(self, op: KillChild) -> None:
-        super().kill_child(op)
-        for page in self.memory.values():
-            page.protected = False
+    def register(self, op: Register) -> Answer:
+        answer = super().register(op)
+        for page in self.pages(Span(*op.span)):
+            page.protected = page.tracking is Tracking.ASYNC and page.content is Content.PRESENT
+        return answer
 
 
-class WritesToWhatAChildHasAreLost(Deviation):
-    """The copy that a write makes of a page which a child has too is protected as that was."""
+class ShrinkingUnprotects(Deviation):
+    """What is left of a mapping that is shrunk is WRITTEN."""
 
-    def populate(self, page: Page, write: bool) -> None:
-        was = page.protected and page.of_child_too
-        super().populate(page, write)
-        page.protected = page.protected or was
+    def resize(self, op: Resize) -> Answer:
+        answer = super().resize(op)
+        for number in range(op.span.start, min(op.end, op.span.end)):
+            self.memory[number].protected = False
+        return answer
+
+
+class GrowsUnregistered(Deviation):
+    """What a registered mapping grows by isn't registered."""
+
+    def resize(self, op: Resize) -> Answer:
+        answer = super().resize(op)
+        for number in range(op.span.end, op.end):
+            if answer is None:
+                self.memory[number].tracking = Tracking.NONE
+        return answer
+
+
+class GrowsProtected(Deviation):
+    """What a registered mapping grows by is protected from the start."""
+
+    def resize(self, op: Resize) -> Answer:
+        answer = super().resize(op)
+        for number in range(op.span.end, op.end):
+            if answer is None:
+                self.memory[number].protected = self.memory[number].tracking.is_asynchronous
+        return answer
+
+
+class GrowsOverOthers(Deviation):
+    """A mapping grows over what is mapped behind it."""
+
+    def resize(self, op: Resize) -> Answer:
+        self.discard(Span(op.span.end, max(op.span.end, op.end)))
+        return super().resize(op)
 
 
 def _lost(name: str, writer: Writer) -> type:
@@ -240,23 +263,3 @@ WritesToMemAreLost = _lost("WritesToMemAreLost", Writer.MEM)
 WritesOfOtherProcessesAreLost = _lost("WritesOfOtherProcessesAreLost", Writer.VM_WRITEV)
 DirectReadsAreLost = _lost("DirectReadsAreLost", Writer.DIRECT)
 PopulatingIsLost = _lost("PopulatingIsLost", Writer.POPULATE)
-
-
-class LoadsMapNeighbours(Deviation):
-    """A load from registered memory of a file maps neighbours as well."""
-
-    def fault_around(self, page: Page) -> None:
-        super().fault_around(page)
-        for other in self.memory.values() if page.tracking is Tracking.ASYNC and page.file else ():
-            if other.content is Content.NONE and not other.protected:
-                other.hold(Content.PRESENT)
-
-
-class RegisteringProtects(Deviation):
-    """Memory is protected as soon as it is registered: what was written before is lost."""
-
-    def register(self, op: Register) -> Answer:
-        answer = super().register(op)
-        for page in self.pages(Span(*op.span)):
-            page.protected = page.tracking is Tracking.ASYNC and page.content is Content.PRESENT
-        return answer
