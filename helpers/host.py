@@ -15,7 +15,7 @@ from helpers import supplies
 from helpers.interface import procfs
 from helpers.interface.native import MACHINE, SuiteError, ffi, lib
 from helpers.interface.uapi import FIRST_CATEGORIES, Category, PagemapBit
-from helpers.kernel import FEATURES, Kernel, Sizes, huge_zero_frame, open_userfaultfd
+from helpers.kernel import FEATURES, Kernel, Sizes, has_feature, huge_zero_frame, open_userfaultfd
 from helpers.model import Facts
 from helpers.operations import (
     Advice,
@@ -355,6 +355,8 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         found["rwp"] = "the kernel has no UFFD_FEATURE_RWP: it came with Linux 7.3, and needs CONFIG_USERFAULTFD_RWP"
     else:
         os.close(fd)
+    if not has_feature("MOVE"):
+        found["UFFDIO_MOVE"] = "the kernel has no UFFDIO_MOVE: it came with Linux 6.8"
     if (fd := open_userfaultfd(FEATURES[Tracking.FOLLOWING])) < 0:
         found["fork events"] = (
             "UFFD_FEATURE_EVENT_FORK is for who may trace any process: run as root, or with CAP_SYS_PTRACE"

@@ -30,6 +30,7 @@ from helpers.operations import (
     KillChild,
     Map,
     Move,
+    MoveIn,
     Operation,
     Prot,
     Protection,
@@ -312,6 +313,9 @@ class Lab:
 
     def fill(self, pages: Pages, by: Filler = Filler.COPY) -> None:
         self.do(Fill(as_span(pages), by))
+
+    def move_in(self, pages: Pages, source: int) -> Any:
+        return self.do(MoveIn(as_span(pages), source))
 
     def read(self, pages: Pages) -> None:
         self.do(Read(as_span(pages)))

@@ -1,11 +1,13 @@
 """Pages that the owner of a userfaultfd makes: as a page server does for a guest that migrates, or is restored."""
 
+import errno
+
 import pytest
 
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, Kind
 from helpers.lab import Lab
-from helpers.operations import Advice, Filler, Span
+from helpers.operations import Advice, Filler, Refusal, Span
 
 WP = ScanFlag.WP_MATCHING
 WRITTEN = Category.WRITTEN
@@ -97,3 +99,77 @@ def test_a_page_that_is_copied_in_is_soft_dirty(lab: Lab, by: Filler) -> None:
     lab.fill(filled, by)
     lab.scan((filled.start, rest.end), mask=Category.SOFT_DIRTY)
     lab.scan((filled.start, rest.end))
+
+
+# --- UFFDIO_MOVE -----------------------------------------------------------------------------------------
+
+
+def prepare_a_move(lab: Lab, name: str) -> tuple[Span, Span]:
+    """Memory of a kind that is to be moved, and the empty memory that it is to be moved to, both registered."""
+    lab.require("UFFDIO_MOVE")
+    source = lab.prepare(BY_NAME[name])
+    place = Span(source.end + 4, 2 * source.end + 4)
+    lab.map(place)
+    lab.register(place)
+    return place, source
+
+
+every_moved = pytest.mark.parametrize("name", ["anon", "anon-zero", "anon-swapped"])
+every_way = pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
+
+
+@pytest.mark.clause("moved-in", "written-since-protected")
+@every_way
+@every_moved
+def test_what_is_moved_in_is_written_where_it_is_and_where_it_was(lab: Lab, name: str, protected: bool) -> None:
+    place, source = prepare_a_move(lab, name)
+    if protected:
+        lab.scan(source, WP, mask=WRITTEN)
+    lab.move_in(place, source.start)
+    assert [region[:2] for region in lab.scan(place, mask=WRITTEN, returned=WRITTEN).regions] == [place]
+    assert [region[:2] for region in lab.scan(source, mask=WRITTEN, returned=WRITTEN).regions] == [source]
+    lab.scan((source.start, place.end))
+    lab.read_pagemap(place)
+
+
+@pytest.mark.clause("moved-in", "written-since-protected")
+@every_way
+@every_moved
+def test_a_write_to_what_was_moved_in_is_recorded(lab: Lab, name: str, protected: bool) -> None:
+    place, source = prepare_a_move(lab, name)
+    if protected:
+        lab.protect(source)
+    lab.move_in((place.start, place.start + 2), source.start)
+    lab.scan((source.start, place.end), WP, mask=WRITTEN)
+    lab.read(place)
+    assert lab.scan((source.start, place.end), mask=WRITTEN).regions == ()
+    lab.write(place.start + 1)
+    lab.write(source.start)
+    found = lab.scan((source.start, place.end), mask=WRITTEN, returned=WRITTEN).regions
+    assert [region[:2] for region in found] == [(0, 1), (place.start + 1, place.start + 2)]
+    lab.scan((source.start, place.end))
+
+
+@pytest.mark.clause("moved-in")
+def test_a_move_that_is_refused_leaves_all_as_it_was(lab: Lab) -> None:
+    place, source = prepare_a_move(lab, "anon")
+    lab.write(place.start)
+    lab.scan(source, WP, mask=WRITTEN)
+    before = lab.scan((source.start, place.end))
+    assert lab.move_in(place.start, source.start) == Refusal(errno.EEXIST)
+    assert lab.move_in(place.start + 1, place.start + 2) == Refusal(errno.ENOENT)
+    assert lab.scan((source.start, place.end)) == before
+    lab.fork()
+    assert lab.move_in(place.start + 1, source.start) == Refusal(errno.EBUSY)
+    assert lab.scan((source.start, place.end)) == before
+
+
+@pytest.mark.clause("moved-in", "soft-dirty")
+@pytest.mark.parametrize("name", ["anon", "anon-swapped"])
+def test_what_is_moved_in_is_soft_dirty(lab: Lab, name: str) -> None:
+    lab.require("soft-dirty")
+    place, source = prepare_a_move(lab, name)
+    lab.clear_refs()
+    lab.move_in(place, source.start)
+    lab.scan((source.start, place.end), mask=Category.SOFT_DIRTY)
+    lab.scan((source.start, place.end))

@@ -29,6 +29,7 @@ from helpers.operations import (
     KillChild,
     Map,
     Move,
+    MoveIn,
     Prot,
     Protection,
     PunchHole,
@@ -180,6 +181,9 @@ class Printer(Target):
 
     def fill(self, op: Fill) -> Any:
         return self.call("fill", *pages(op.span), expression(f"BY_{op.by.name}", "enum filler", "filler"))
+
+    def move_in(self, op: MoveIn) -> Any:
+        return self.answered("move_in", *pages(op.span), page(op.source, "source"))
 
     def read(self, op: Read) -> Any:
         return self.call("read_pages", *pages(op.span))

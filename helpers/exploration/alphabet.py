@@ -25,6 +25,7 @@ from helpers.operations import (
     KillChild,
     Map,
     Move,
+    MoveIn,
     Operation,
     Prot,
     Protection,
@@ -102,6 +103,8 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
         for filler in Filler:
             yield Fill(page, filler)
         yield Fill(whole)
+        if "UFFDIO_MOVE" not in missing:
+            yield MoveIn(page, source=whole.end - 1)
     if Also.ERRORS in also:
         for wrong in _WRONG:
             yield Scan(whole, WP, mask=WRITTEN, returned=WRITTEN, raw=(wrong,))

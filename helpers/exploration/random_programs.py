@@ -35,6 +35,7 @@ from helpers.operations import (
     KillChild,
     Map,
     Move,
+    MoveIn,
     Operation,
     Prot,
     Protection,
@@ -310,6 +311,10 @@ def _fill(draw: Draw, draft: _Draft) -> Operation:
     span, _, _ = _of_a_mapping(draw, draft)
     if draw(st.booleans()):
         draft.add(Advise(span, Advice.DONTNEED))
+    if "UFFDIO_MOVE" not in draft.missing and draw(st.booleans()):
+        other, _, _ = _of_a_mapping(draw, draft)
+        length = min(len_of(span), len_of(other))
+        return MoveIn(Span(span.start, span.start + length), other.start)
     return Fill(span, draw(st.sampled_from(Filler)))
 
 

@@ -162,7 +162,7 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("anon", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("anon-unpopulated", Also.FILLERS, tracking=Tracking.EXPLICIT),
     _alone("anon-zero", Also.FORK),
-    _alone("anon-swapped"),
+    _alone("anon-swapped", Also.FILLERS),
     _alone("anon-prot-none"),
     _alone("anon-guard"),
     _alone("shmem"),

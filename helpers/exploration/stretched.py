@@ -14,7 +14,7 @@ from typing import Any
 
 from helpers.interface.uapi import PagemapBit
 from helpers.model import Facts
-from helpers.operations import Move, Operation, ReadPagemap, Region, Scan, ScanResult, Span, Target, len_of
+from helpers.operations import Move, MoveIn, Operation, ReadPagemap, Region, Scan, ScanResult, Span, Target, len_of
 
 #: Before the page in the middle, and behind it.
 HALF = 4
@@ -38,8 +38,10 @@ def is_of_the_small_world_alone(operation: Operation, answer: Any) -> bool:
     pages: list[int] = []
     if isinstance(operation, Scan) and operation.max_pages:
         pages = [page for start, end, _ in answer.regions for page in range(start, end)]
-    elif isinstance(operation, Move) and (operation.to - operation.span.start) % SHORT:
-        pages = [*operation.span.pages(), *range(operation.to, operation.to + len_of(operation.span))]
+    elif isinstance(operation, Move | MoveIn):
+        other = operation.to if isinstance(operation, Move) else operation.source
+        if (other - operation.span.start) % SHORT:
+            pages = [*operation.span.pages(), *range(other, other + len_of(operation.span))]
     return any(page % SHORT == HALF for page in pages)
 
 
@@ -76,7 +78,7 @@ class Stretch:
             value = getattr(operation, one.name)
             if isinstance(value, Span):
                 found[one.name] = Span(self.long(value.start), self.long(value.end))
-            elif one.name in ("to", "end", "file_page"):
+            elif one.name in ("to", "end", "source", "file_page"):
                 found[one.name] = self.long(value)
         if isinstance(operation, Scan) and operation.raw:
             raise ValueError(f"{operation}: a field of an argument has no size")

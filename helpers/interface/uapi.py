@@ -70,6 +70,7 @@ CONSTANTS: dict[str, int] = {
     "UFFD_FEATURE_WP_HUGETLBFS_SHMEM": 1 << 12,
     "UFFD_FEATURE_WP_UNPOPULATED": 1 << 13,
     "UFFD_FEATURE_WP_ASYNC": 1 << 15,
+    "UFFD_FEATURE_MOVE": 1 << 16,
     "UFFD_FEATURE_RWP": 1 << 17,
     "UFFD_FEATURE_RWP_ASYNC": 1 << 18,
     "UFFDIO_REGISTER_MODE_WP": 1 << 1,
@@ -88,6 +89,7 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "UFFDIO_UNREGISTER": "_IOR(0xAA, 0x01, struct uffdio_range)",
     "UFFDIO_WRITEPROTECT": "_IOWR(0xAA, 0x06, struct uffdio_writeprotect)",
     "UFFDIO_COPY": "_IOWR(0xAA, 0x03, struct uffdio_copy)",
+    "UFFDIO_MOVE": "_IOWR(0xAA, 0x05, struct uffdio_move)",
     "UFFDIO_ZEROPAGE": "_IOWR(0xAA, 0x04, struct uffdio_zeropage)",
     # Its own structure, uffdio_rwprotect, has the same fields.
     "UFFDIO_RWPROTECT": "_IOWR(0xAA, 0x09, struct uffdio_writeprotect)",
@@ -144,5 +146,6 @@ STRUCTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "uffdio_register": ("UFFDIO_API", ("range.start", "range.len", "mode", "ioctls")),
     "uffdio_writeprotect": ("UFFDIO_API", ("range.start", "range.len", "mode")),
     "uffdio_copy": ("UFFDIO_API", ("dst", "src", "len", "mode", "copy")),
+    "uffdio_move": ("UFFDIO_MOVE", ("dst", "src", "len", "mode", "move")),
     "uffdio_zeropage": ("UFFDIO_API", ("range.start", "range.len", "mode", "zeropage")),
 }

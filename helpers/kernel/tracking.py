@@ -16,6 +16,7 @@ from helpers.operations import (
     CloseUserfaultfd,
     Fill,
     Filler,
+    MoveIn,
     Refusal,
     Register,
     RwProtect,
@@ -40,6 +41,13 @@ def open_userfaultfd(features: int) -> int:
         os.close(fd)
         return int(refused)
     return int(fd)
+
+
+def has_feature(name: str) -> bool:
+    """Whether there is a userfaultfd that has a feature, whose name is that of the kernel without UFFD_FEATURE."""
+    if (fd := open_userfaultfd(_features(name))) >= 0:
+        os.close(fd)
+    return fd >= 0
 
 
 def _features(*names: str) -> int:
@@ -119,6 +127,15 @@ class TrackingOfWrites(Arena):
         place, content = self.address(op.span.start), int(ffi.cast("uintptr_t", source))
         arg = ffi.new("struct uffdio_copy *", {"dst": place, "src": content, "len": length, "mode": mode})
         checked(lib.native_ioctl(fd, MACHINE["UFFDIO_COPY"], arg), str(op))
+
+    def move_in(self, op: MoveIn) -> Answer:
+        place, source = self.address(op.span.start), self.address(op.source)
+        arg = ffi.new("struct uffdio_move *", {"dst": place, "src": source, "len": self.length(op.span)})
+        result = lib.native_ioctl(self.any_userfaultfd(), MACHINE["UFFDIO_MOVE"], arg)
+        if -result in (errno.EEXIST, errno.ENOENT, errno.EBUSY):
+            return Refusal(-result)
+        checked(result, str(op))
+        return None
 
     def rw_protect(self, op: RwProtect) -> None:
         mode = CONSTANTS["UFFDIO_RWPROTECT_MODE_RWP"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+
 from helpers.model.access import Access
 from helpers.model.facts import Unspecified
 from helpers.model.pages import Content, Page
-from helpers.operations import Backing, Fill, Filler, Prot
+from helpers.operations import Answer, Backing, Fill, Filler, MoveIn, Prot, Refusal, Span, len_of
 
 
 class Filling(Access):
@@ -25,6 +27,65 @@ class Filling(Access):
         for number in op.span.pages():
             self.fill_page(op.by, self.memory[number])
             self.make_entry(number)
+
+    def move_in(self, op: MoveIn) -> Answer:
+        """UFFDIO_MOVE(2const): what is moved is where there was nothing, and nothing is where it was.
+
+        Neither was protected in its place by anybody: the one is WRITTEN, and so is the other, which was emptied.
+        """
+        source = Span(op.source, op.source + len_of(op.span))
+        if op.span.start < source.end and source.start < op.span.end:
+            raise Unspecified("what is moved onto itself")
+        if any(len(self.mappings_of(span)) > 1 for span in (op.span, source)):
+            raise Unspecified("whether more than one mapping is filled at a time")
+        places, pages = [*self.pages(op.span)], [*self.pages(source)]
+        for page in (*places, *pages):
+            if why := self.is_not_to_be_moved(page):
+                raise Unspecified(f"whether UFFDIO_MOVE moves {why}")
+        if not all(page.tracking.records_writes for page in places) or any(page.protected for page in places):
+            raise Unspecified("whether UFFDIO_MOVE fills memory that isn't registered, or is protected")
+        if refusals := [refusal for pair in zip(places, pages, strict=True) if (refusal := self.refuses_move(*pair))]:
+            if len(refusals) < len(pages):
+                raise Unspecified("how far UFFDIO_MOVE comes where not all can be moved")
+            return refusals[0]
+        for number, place, page in zip(op.span.pages(), places, pages, strict=True):
+            self.move_page(place, page)
+            self.make_entry(number)
+        return None
+
+    @staticmethod
+    def is_not_to_be_moved(page: Page) -> str:
+        """What the page is, of which no document says whether it can be moved, or be moved to."""
+        if not page.is_private_anonymous or page.prot is not Prot.WRITE:
+            return "memory that isn't private anonymous, or can't be written to"
+        if page.huge or page.of_huge_frame:
+            return "huge pages, or parts of them"
+        if page.alternative or page.may_be_dropped or page.content in (Content.GUARD, Content.POISONED):
+            return "a guard, or what may be gone"
+        return ""
+
+    def refuses_move(self, place: Page, page: Page) -> Refusal | None:
+        """UFFDIO_MOVE(2const), of its errors."""
+        if place.content is not Content.NONE:
+            return Refusal(errno.EEXIST)
+        if page.content is Content.NONE:
+            if page.protected:
+                raise Unspecified("whether there is a page where only its protection is")
+            return Refusal(errno.ENOENT)
+        if page.of_child_too:
+            return Refusal(errno.EBUSY)
+        if self.has_child:
+            raise Unspecified("whether a page that a child had is known not to be shared any more")
+        return None
+
+    def move_page(self, place: Page, page: Page) -> None:
+        place.hold(page.content)
+        place.anonymous, place.stored = page.anonymous, page.stored
+        place.was_anonymous = True
+        place.dirtied = page.content is not Content.ZERO  # (code) move_present_ptes() and move_swap_pte() alone say so.
+        place.protected = place.discarded = False
+        page.drop(keep_protection=False)
+        page.discarded = True
 
     def is_not_for(self, by: Filler, page: Page) -> str:
         """What the page is, of which no document says whether it can be filled; nothing if one does."""

@@ -12,7 +12,7 @@ from helpers.operations.access import KernelWrite, Read, Write, Writer
 from helpers.operations.advice import Advice, Advise
 from helpers.operations.answers import DOES_NOT_RETURN, Answer, Refusal, Region, ScanResult, Unreturned, Usage
 from helpers.operations.files import FileWrite, PunchHole, Truncate
-from helpers.operations.filling import Fill, Filler
+from helpers.operations.filling import Fill, Filler, MoveIn
 from helpers.operations.mappings import Backing, Map, Move, Prot, Protection, Resize, Unmap
 from helpers.operations.operation import Operation, names_of
 from helpers.operations.places import At, Span, as_span, len_of
@@ -48,6 +48,7 @@ __all__ = [
     "KillChild",
     "Map",
     "Move",
+    "MoveIn",
     "Operation",
     "Prot",
     "Protection",

@@ -25,3 +25,15 @@ class Fill(Operation):
     verb: ClassVar[str] = "fill"
     span: Span
     by: Filler = Filler.COPY
+
+
+@dataclass(frozen=True, slots=True)
+class MoveIn(Operation):
+    """UFFDIO_MOVE: pages from ``source`` on come to where there are none, and are gone where they were.
+
+    It answers a Refusal where there is a page already, none to be moved, or one that another process has as well.
+    """
+
+    verb: ClassVar[str] = "move_in"
+    span: Span
+    source: int

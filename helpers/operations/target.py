@@ -10,7 +10,7 @@ from helpers.operations.access import KernelWrite, Read, Write
 from helpers.operations.advice import Advise
 from helpers.operations.answers import Answer, ScanResult, Usage
 from helpers.operations.files import FileWrite, PunchHole, Truncate
-from helpers.operations.filling import Fill
+from helpers.operations.filling import Fill, MoveIn
 from helpers.operations.mappings import Map, Move, Protection, Resize, Unmap
 from helpers.operations.operation import Operation
 from helpers.operations.processes import ChildWrite, Fork, KillChild
@@ -56,6 +56,9 @@ class Target(ABC):
 
     @abstractmethod
     def fill(self, op: Fill) -> None: ...
+
+    @abstractmethod
+    def move_in(self, op: MoveIn) -> Answer: ...
 
     @abstractmethod
     def read(self, op: Read) -> None: ...

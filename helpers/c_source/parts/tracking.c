@@ -165,6 +165,40 @@ static void fill(int64_t start, int64_t stop, enum filler filler)
 	free(source);
 }
 
+//@ ask_to_move_in: userfaultfd
+/* From linux/userfaultfd.h. */
+struct uffdio_move {
+	uint64_t dst, src, len, mode;
+	int64_t move;
+};
+
+/* UFFDIO_MOVE, which came after asynchronous protection. */
+static int ask_to_move_in(int64_t start, int64_t stop, int64_t source)
+{
+	struct uffdio_move range = {
+		.dst = (uintptr_t)at(start), .src = (uintptr_t)at(source), .len = (stop - start) * PAGE,
+	};
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MOVE };
+	int fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY), "userfaultfd");
+
+	if (ioctl(fd, UFFDIO_API, &api))
+		end(CANNOT_ASK, "can't be asked here: the kernel has no UFFDIO_MOVE");
+	close(fd);
+	return ioctl(userfaultfd(in_use), UFFDIO_MOVE, &range);
+}
+
+//@ move_in: ask_to_move_in promised
+static void move_in(int64_t start, int64_t stop, int64_t source)
+{
+	promised(ask_to_move_in(start, stop, source), "UFFDIO_MOVE");
+}
+
+//@ expect_move_in: ask_to_move_in refused
+static void expect_move_in(int64_t start, int64_t stop, int64_t source, int error)
+{
+	refused(ask_to_move_in(start, stop, source), "UFFDIO_MOVE", error);
+}
+
 //@ rw_protect: userfaultfd promised
 /* UFFDIO_RWPROTECT in mode RWP. */
 static void rw_protect(int64_t start, int64_t stop)

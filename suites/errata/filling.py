@@ -1,0 +1,45 @@
+"""What the owner of a userfaultfd puts somewhere isn't reported."""
+
+from __future__ import annotations
+
+from helpers.deviations import Condition, Erratum, Harm
+from helpers.interface.uapi import Category, ScanFlag
+from helpers.kinds import BY_NAME
+from helpers.lab import Lab
+from helpers.model import Content, Facts, Page
+from helpers.operations import MoveIn, Operation
+
+
+def _moves_in(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, MoveIn)
+
+
+class MovedInFromSwapStaysProtected(Erratum):
+    """A page in swap that is protected stays so where UFFDIO_MOVE moves it to: that it came there is reported to
+    nobody."""
+
+    clauses = ("moved-in", "written-since-protected")
+    harm = Harm.LOSES_WRITES
+    evidence = (
+        "move_swap_pte() in mm/userfaultfd.c puts the entry where it is moved to with the bit that says that it was "
+        "protected where it was; move_present_ptes(), for pages that aren't in swap, makes an entry without it"
+    )
+    needs = ("UFFDIO_MOVE", "swap")
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = lab.prepare(BY_NAME["anon-swapped"])
+        lab.scan(span, ScanFlag.WP_MATCHING, mask=Category.WRITTEN)
+        lab.map((16, 18))
+        lab.register((16, 18))
+        lab.move_in(16, source=span.start)
+        lab.scan((16, 18), mask=Category.WRITTEN, returned=Category.WRITTEN)
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return _moves_in
+
+    def move_page(self, place: Page, page: Page) -> None:
+        stays = page.protected and page.content is Content.SWAPPED
+        super().move_page(place, page)
+        place.protected = stays
