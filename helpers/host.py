@@ -355,6 +355,8 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         found["rwp"] = "the kernel has no UFFD_FEATURE_RWP: it came with Linux 7.3, and needs CONFIG_USERFAULTFD_RWP"
     else:
         os.close(fd)
+    if not has_feature("MINOR_SHMEM") or not has_feature("MINOR_HUGETLBFS"):
+        found["minor faults"] = "the kernel has no minor faults of userfaultfd: only those of some processors have"
     if not has_feature("MOVE"):
         found["UFFDIO_MOVE"] = "the kernel has no UFFDIO_MOVE: it came with Linux 6.8"
     if (fd := open_userfaultfd(FEATURES[Tracking.FOLLOWING])) < 0:

@@ -22,6 +22,7 @@ from helpers.operations import (
     ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
+    Faults,
     FileWrite,
     Fill,
     Filler,
@@ -293,8 +294,8 @@ class Lab:
     def advise(self, pages: Pages, advice: Advice) -> Any:
         return self.do(Advise(as_span(pages), advice))
 
-    def register(self, pages: Pages, tracking: Tracking = Tracking.ASYNC) -> Any:
-        return self.do(Register(as_span(pages), tracking))
+    def register(self, pages: Pages, tracking: Tracking = Tracking.ASYNC, faults: Faults = Faults(0)) -> Any:
+        return self.do(Register(as_span(pages), tracking, faults))
 
     def unregister(self, pages: Pages) -> None:
         self.do(Unregister(as_span(pages)))

@@ -6,14 +6,15 @@ import pytest
 
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, Kind
+from helpers.kinds import KINDS as KINDS_OF_ALL
 from helpers.lab import Lab
-from helpers.operations import Advice, Filler, Refusal, Span
+from helpers.operations import Advice, Backing, Faults, Filler, Refusal, Span
 
 WP = ScanFlag.WP_MATCHING
 WRITTEN = Category.WRITTEN
-COPIED = [filler for filler in Filler if filler is not Filler.ZEROPAGE]
+COPIED = [Filler.COPY, Filler.COPY_PROTECTED]
 every_copy = pytest.mark.parametrize("by", COPIED, ids=["copy", "copy-protected"])
-every_filler = pytest.mark.parametrize("by", [*Filler], ids=["copy", "copy-protected", "zeropage"])
+every_filler = pytest.mark.parametrize("by", [*COPIED, Filler.ZEROPAGE], ids=["copy", "copy-protected", "zeropage"])
 KINDS = ["anon", "shmem", "memfd-shared", "memfd-private", "tmpfs-shared"]
 KINDS += ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"]
 every_kind = pytest.mark.parametrize("kind", [BY_NAME[name] for name in KINDS], ids=str)
@@ -173,3 +174,103 @@ def test_what_is_moved_in_is_soft_dirty(lab: Lab, name: str) -> None:
     lab.move_in(place, source.start)
     lab.scan((source.start, place.end), mask=Category.SOFT_DIRTY)
     lab.scan((source.start, place.end))
+
+
+# --- Accesses that wait for the owner of the userfaultfd ---------------------------------------------------
+
+
+@pytest.mark.clause("waiting", "written-since-protected", "written-from-registration")
+@pytest.mark.parametrize("kind", [kind for kind in KINDS_OF_ALL if kind.backing is not Backing.FILE], ids=str)
+def test_memory_that_is_registered_for_missing_pages_as_well_is_tracked_as_ever(lab: Lab, kind: Kind) -> None:
+    span = lab.prepare(kind)
+    before = lab.scan(span)
+    lab.register(span, faults=Faults.MISSING)
+    assert lab.scan(span, ScanFlag.CHECK_WPASYNC) == before
+    lab.scan(span, WP, mask=WRITTEN)
+    assert lab.scan(span, mask=WRITTEN).regions == ()
+    if kind.is_accessible and kind.is_populated:
+        lab.write(span.start + 1)
+        assert lab.scan(span, mask=WRITTEN).regions[0].start in (span.start, span.start + 1)
+    lab.scan(span)
+
+
+@pytest.mark.clause("waiting", "filled", "written-since-protected")
+@every_filler
+def test_what_is_missing_is_filled_and_tracked(lab: Lab, by: Filler) -> None:
+    """As a page server does for what is restored while it runs, and is saved again."""
+    lab.map((0, 8))
+    lab.register((0, 8), faults=Faults.MISSING)
+    lab.fill((2, 5), by)
+    lab.scan((0, 8))
+    lab.scan((0, 8), WP, mask=WRITTEN | Category.PRESENT, returned=WRITTEN)
+    lab.write(3)
+    found = lab.scan((2, 5), mask=WRITTEN, returned=WRITTEN).regions
+    assert [region[:2] for region in found] == [(3, 4)]
+    lab.advise((2, 4), Advice.DONTNEED)
+    lab.scan((0, 8))
+
+
+def map_twice(lab: Lab, kind: Kind) -> tuple[Span, Span]:
+    """A file in two places: where it has been written to, and where it is registered for minor faults."""
+    lab.require("minor faults", *kind.needs)
+    pages = 2 * lab.huge if kind.backing.is_hugetlb else 8
+    file = Span(0, pages)
+    place = Span(4 * lab.huge, 4 * lab.huge + pages)
+    for span in file, place:
+        lab.map(span, kind.backing, shared=True)
+    lab.register(place, faults=Faults.MINOR)
+    lab.write(file)
+    return file, place
+
+
+def halves(span: Span) -> tuple[Span, Span]:
+    middle = (span.start + span.end) // 2
+    return Span(span.start, middle), Span(middle, span.end)
+
+
+every_continued = pytest.mark.parametrize(
+    "by", [Filler.CONTINUE, Filler.CONTINUE_PROTECTED], ids=["continue", "continue-protected"]
+)
+every_file = pytest.mark.parametrize(
+    "kind", [BY_NAME[name] for name in ("memfd-shared", "tmpfs-shared", "hugetlb-memfd")], ids=str
+)
+
+
+@pytest.mark.clause("continued", "waiting")
+@every_continued
+@every_file
+def test_a_page_that_the_file_has_is_written_unless_it_is_mapped_protected(lab: Lab, kind: Kind, by: Filler) -> None:
+    file, place = map_twice(lab, kind)
+    half, _ = halves(place)
+    lab.fill(half, by)
+    expected = [] if by.protects else [half]
+    assert [region[:2] for region in lab.scan(half, mask=WRITTEN, returned=WRITTEN).regions] == expected
+    lab.read_pagemap(half)
+    lab.scan((file.start, place.end), returned=lab.decided(file) & lab.decided(place))
+
+
+@pytest.mark.clause("continued", "written-since-protected")
+@every_continued
+@every_file
+def test_a_write_to_a_page_that_the_file_had_is_recorded(lab: Lab, kind: Kind, by: Filler) -> None:
+    file, place = map_twice(lab, kind)
+    for half in halves(place):
+        lab.fill(half, by)
+    lab.scan(place, WP, mask=WRITTEN)
+    lab.write(file)
+    assert lab.scan(place, mask=WRITTEN).regions == ()
+    lab.write(place.start + 1)
+    assert lab.scan(place, mask=WRITTEN).regions[0].start in (place.start, place.start + 1)
+    lab.scan(place, WP, mask=WRITTEN)
+    lab.scan(place)
+
+
+@pytest.mark.clause("continued")
+@every_continued
+def test_a_page_that_the_file_has_takes_the_place_of_a_marker(lab: Lab, by: Filler) -> None:
+    _, place = map_twice(lab, BY_NAME["memfd-shared"])
+    lab.protect(place)
+    lab.fill((place.start, place.start + 2), by)
+    assert bool(lab.scan((place.start, place.start + 2), mask=WRITTEN).regions) is not by.protects
+    assert lab.scan((place.start + 2, place.end), mask=WRITTEN).regions == ()
+    lab.scan(place)

@@ -22,6 +22,7 @@ from helpers.operations import (
     ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
+    Faults,
     FileWrite,
     Fill,
     Fork,
@@ -161,7 +162,12 @@ class Printer(Target):
         return self.call("expect_advice", *told, expression(said(self.step.expected), "int", "error"), known)
 
     def register(self, op: Register) -> Any:
-        return self.answered("track", *pages(op.span), self.tracking(op.tracking))
+        told = (*pages(op.span), self.tracking(op.tracking))
+        if not op.faults:
+            return self.answered("track", *told)
+        return self.call(
+            "track_faults", *told, expression(bits_of(op.faults, Faults, "UFFDIO_REGISTER_MODE_"), "int", "modes")
+        )
 
     def tracking(self, told: Tracking) -> Term:
         self.follows = self.follows or told is Tracking.FOLLOWING

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from enum import IntFlag
 
 from helpers.c_source.term import Term, expression
-from helpers.interface.uapi import Category, PagemapBit, ScanFlag
+from helpers.interface.uapi import Category, PagemapBit
 from helpers.operations import At, Region, Span
 
 
-def bits_of(flags: int, kind: type[Category] | type[ScanFlag] | type[PagemapBit], prefix: str) -> str:
+def bits_of(flags: int, kind: type[IntFlag], prefix: str) -> str:
     names = [f"{prefix}{flag.name}" for flag in kind if flag.value & flags]
     rest = flags & ~sum(flag.value for flag in kind)
     return " | ".join([*names, *([f"{rest:#x}ULL"] if rest else [])]) or "0"

@@ -101,7 +101,8 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
                 yield KernelWrite(page, writer)
     if Also.FILLERS in also:
         for filler in Filler:
-            yield Fill(page, filler)
+            if not {*filler.needs} & {*missing}:
+                yield Fill(page, filler)
         yield Fill(whole)
         if "UFFDIO_MOVE" not in missing:
             yield MoveIn(page, source=whole.end - 1)

@@ -27,6 +27,7 @@ from helpers.operations import (
     ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
+    Faults,
     FileWrite,
     Fill,
     Filler,
@@ -222,9 +223,10 @@ def _map(draw: Draw, draft: _Draft, kinds: Sequence[Kind]) -> None:
             draft.add(operation)
         draft.mappings.append((span, kind, file if kind.backing.has_file else ""))
         place = span.end
-    for span, _, _ in draft.mappings:
+    for span, kind, _ in draft.mappings:
         if draw(st.integers(0, 5)):
-            draft.add(Register(span, draft.tracking))
+            may_wait = [Faults.MISSING, *[Faults.MINOR] * (kind.shared and "minor faults" not in draft.missing)]
+            draft.add(Register(span, draft.tracking, draw(st.sampled_from([*[Faults(0)] * 4, *may_wait]))))
 
 
 def _lengths(many: int) -> st.SearchStrategy[int]:
@@ -315,7 +317,7 @@ def _fill(draw: Draw, draft: _Draft) -> Operation:
         other, _, _ = _of_a_mapping(draw, draft)
         length = min(len_of(span), len_of(other))
         return MoveIn(Span(span.start, span.start + length), other.start)
-    return Fill(span, draw(st.sampled_from(Filler)))
+    return Fill(span, draw(st.sampled_from([filler for filler in Filler if not {*filler.needs} & {*draft.missing}])))
 
 
 def _advise(draw: Draw, draft: _Draft) -> Operation:

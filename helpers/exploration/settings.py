@@ -11,6 +11,7 @@ from helpers.operations import (
     Advice,
     Advise,
     ClearRefs,
+    Faults,
     Operation,
     Register,
     Span,
@@ -38,6 +39,8 @@ class Begun(enum.Enum):
     PROTECTED = "-protected"
     WANTING = "-wanting-huge-pages"
     CLEARED = "-cleared"
+    MISSING = "-for-missing-pages"
+    MINOR = "-for-minor-faults"
 
     def operations(self, span: Span) -> Iterator[Operation]:
         match self:
@@ -47,6 +50,11 @@ class Begun(enum.Enum):
                 yield Advise(span, Advice.HUGEPAGE)
             case Begun.CLEARED:
                 yield ClearRefs()
+            case Begun.MISSING:
+                yield Register(span, faults=Faults.MISSING)
+            case Begun.MINOR:
+                yield Register(span, faults=Faults.MINOR)
+                yield Advise(span, Advice.DONTNEED)
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Part:
         own = {
             "rwp": self.tracking is Tracking.ACCESS,
             "fork events": self.tracking is Tracking.FOLLOWING,
+            "minor faults": self.begun is Begun.MINOR,
             "soft-dirty": self.begun is Begun.CLEARED,
         }
         return (*self.kind.needs, *(need for need, is_needed in own.items() if is_needed))
@@ -157,20 +166,24 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("anon", *Also),
     _alone("anon", Also.FORK, begun=Begun.PROTECTED),
     _alone("anon", begun=Begun.CLEARED),
+    _alone("anon", Also.FILLERS, begun=Begun.MISSING),
     _alone("anon", tracking=Tracking.NONE),
     _alone("anon", tracking=Tracking.ACCESS),
     _alone("anon", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("anon-unpopulated", Also.FILLERS, tracking=Tracking.EXPLICIT),
     _alone("anon-zero", Also.FORK),
-    _alone("anon-swapped", Also.FILLERS),
+    _alone("anon-swapped"),
+    _alone("anon-swapped", Also.FILLERS, begun=Begun.PROTECTED),
     _alone("anon-prot-none"),
     _alone("anon-guard"),
+    _alone("anon-guard", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("shmem"),
     _alone("shmem-unpopulated", Also.FILLERS),
     _alone("shmem-swapped", Also.FILLERS),
     _alone("memfd-shared", Also.FORK),
     _alone("memfd-shared", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("memfd-shared", begun=Begun.PROTECTED),
+    _alone("memfd-shared", Also.FILLERS, begun=Begun.MINOR),
     _alone("memfd-shared", tracking=Tracking.NONE),
     _alone("memfd-shared", tracking=Tracking.ACCESS),
     _alone("memfd-private", Also.FILLERS),
@@ -187,7 +200,6 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("thp-sparse", begun=Begun.CLEARED),
     _alone("thp-zero"),
     _alone("shmem-thp"),
-    _alone("shmem-thp", Also.FORK, tracking=Tracking.FOLLOWING),
     _alone("hugetlb-private", Also.FORK),
     _alone("hugetlb-shared"),
     _alone("hugetlb-memfd"),

@@ -67,17 +67,22 @@ CONSTANTS: dict[str, int] = {
     "UFFD_USER_MODE_ONLY": 1,
     "UFFD_FEATURE_PAGEFAULT_FLAG_WP": 1 << 0,
     "UFFD_FEATURE_EVENT_FORK": 1 << 1,
+    "UFFD_FEATURE_MINOR_HUGETLBFS": 1 << 9,
+    "UFFD_FEATURE_MINOR_SHMEM": 1 << 10,
     "UFFD_FEATURE_WP_HUGETLBFS_SHMEM": 1 << 12,
     "UFFD_FEATURE_WP_UNPOPULATED": 1 << 13,
     "UFFD_FEATURE_WP_ASYNC": 1 << 15,
     "UFFD_FEATURE_MOVE": 1 << 16,
     "UFFD_FEATURE_RWP": 1 << 17,
     "UFFD_FEATURE_RWP_ASYNC": 1 << 18,
+    "UFFDIO_REGISTER_MODE_MISSING": 1 << 0,
     "UFFDIO_REGISTER_MODE_WP": 1 << 1,
+    "UFFDIO_REGISTER_MODE_MINOR": 1 << 2,
     "UFFDIO_REGISTER_MODE_RWP": 1 << 3,
     "UFFDIO_WRITEPROTECT_MODE_WP": 1 << 0,
     "UFFDIO_RWPROTECT_MODE_RWP": 1 << 0,
     "UFFDIO_COPY_MODE_WP": 1 << 1,
+    "UFFDIO_CONTINUE_MODE_WP": 1 << 1,
 }
 
 #: Values that differ between architectures: the machine's headers say, or else this expression.
@@ -89,6 +94,7 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "UFFDIO_UNREGISTER": "_IOR(0xAA, 0x01, struct uffdio_range)",
     "UFFDIO_WRITEPROTECT": "_IOWR(0xAA, 0x06, struct uffdio_writeprotect)",
     "UFFDIO_COPY": "_IOWR(0xAA, 0x03, struct uffdio_copy)",
+    "UFFDIO_CONTINUE": "_IOWR(0xAA, 0x07, struct uffdio_continue)",
     "UFFDIO_MOVE": "_IOWR(0xAA, 0x05, struct uffdio_move)",
     "UFFDIO_ZEROPAGE": "_IOWR(0xAA, 0x04, struct uffdio_zeropage)",
     # Its own structure, uffdio_rwprotect, has the same fields.
@@ -147,5 +153,6 @@ STRUCTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "uffdio_writeprotect": ("UFFDIO_API", ("range.start", "range.len", "mode")),
     "uffdio_copy": ("UFFDIO_API", ("dst", "src", "len", "mode", "copy")),
     "uffdio_move": ("UFFDIO_MOVE", ("dst", "src", "len", "mode", "move")),
+    "uffdio_continue": ("UFFDIO_CONTINUE", ("range.start", "range.len", "mode", "mapped")),
     "uffdio_zeropage": ("UFFDIO_API", ("range.start", "range.len", "mode", "zeropage")),
 }

@@ -86,11 +86,9 @@ class TrackingOfWrites(Arena):
         return {"start": self.address(span.start), "len": self.length(span)}
 
     def register(self, op: Register) -> Answer:
-        mode = "RWP" if op.tracking is Tracking.ACCESS else "WP"
-        arg = ffi.new(
-            "struct uffdio_register *",
-            {"range": self.range_of(op.span), "mode": CONSTANTS[f"UFFDIO_REGISTER_MODE_{mode}"]},
-        )
+        modes = ["RWP" if op.tracking is Tracking.ACCESS else "WP", *(fault.name for fault in op.faults)]
+        mode = sum(CONSTANTS[f"UFFDIO_REGISTER_MODE_{name}"] for name in modes)
+        arg = ffi.new("struct uffdio_register *", {"range": self.range_of(op.span), "mode": mode})
         result = lib.native_ioctl(self.userfaultfd(op.tracking), MACHINE["UFFDIO_REGISTER"], arg)
         if result == -errno.EBUSY:
             return Refusal(errno.EBUSY)
@@ -121,7 +119,12 @@ class TrackingOfWrites(Arena):
             arg = ffi.new("struct uffdio_zeropage *", {"range": self.range_of(op.span)})
             checked(lib.native_ioctl(fd, MACHINE["UFFDIO_ZEROPAGE"], arg), str(op))
             return
-        mode = CONSTANTS["UFFDIO_COPY_MODE_WP"] if op.by is Filler.COPY_PROTECTED else 0
+        if op.by.maps_what_the_file_has:
+            mode = CONSTANTS["UFFDIO_CONTINUE_MODE_WP"] if op.by.protects else 0
+            arg = ffi.new("struct uffdio_continue *", {"range": self.range_of(op.span), "mode": mode})
+            checked(lib.native_ioctl(fd, MACHINE["UFFDIO_CONTINUE"], arg), str(op))
+            return
+        mode = CONSTANTS["UFFDIO_COPY_MODE_WP"] if op.by.protects else 0
         length = self.length(op.span)
         source = ffi.new("char[]", b"\1" * length)
         place, content = self.address(op.span.start), int(ffi.cast("uintptr_t", source))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page, Space
-from helpers.operations import KernelWrite, Prot, Read, Span, Tracking, Write, Writer
+from helpers.operations import Faults, KernelWrite, Prot, Read, Span, Tracking, Write, Writer
 
 
 class Access(Memory):
@@ -44,6 +44,8 @@ class Access(Memory):
         unusable = page.content in (Content.GUARD, Content.POISONED) or page.prot is Prot.NONE
         if unusable or (write and page.prot is Prot.READ):
             raise Unspecified(f"an access to page {number} is a fault that nothing handles")
+        if page.content is Content.NONE and self.may_wait(page):
+            raise Unspecified(f"an access to page {number} may wait for the owner of the userfaultfd")
         if page.tracking is Tracking.ACCESS and page.protected:
             # (code) One entry maps a huge page, and is accessible again as a whole.
             for part in self.pages(self.unit(number)) if page.huge else [page]:
@@ -63,6 +65,12 @@ class Access(Memory):
                 self.write_to_huge_page(number, page)
             self.populate(page, write)
         self.make_entry(number)
+
+    def may_wait(self, page: Page) -> bool:
+        """userfaultfd.rst: for a page that isn't there, or for one that the file has and this mapping doesn't."""
+        return Faults.MISSING in page.faults or (
+            Faults.MINOR in page.faults and (page.file, page.file_page) in self.filled
+        )
 
     def write_to_huge_page(self, number: int, page: Page) -> None:
         """What a store to a page of a huge one does to all of it."""

@@ -30,9 +30,14 @@ class Files(Memory):
             if not page.anonymous or page.backing.is_hugetlb:
                 page.drop(keep_protection=False)
                 page.discarded = True
+        self.empty(op.file, op.span)
 
     def truncate(self, op: Truncate) -> None:
         """(code) Private copies go too. Protection stays, but that of hugetlb memory."""
         for page in self.content_of_file(op.file, op.span):
             page.drop(keep_protection=not page.backing.is_hugetlb)
             page.discarded = False
+        self.empty(op.file, op.span)
+
+    def empty(self, file: str, span: Span) -> None:
+        self.filled -= {(file, page) for page in span.pages()}

@@ -7,7 +7,7 @@ import errno
 from helpers.model.access import Access
 from helpers.model.facts import Unspecified
 from helpers.model.pages import Content, Page
-from helpers.operations import Answer, Backing, Fill, Filler, MoveIn, Prot, Refusal, Span, len_of
+from helpers.operations import Answer, Backing, Faults, Fill, Filler, MoveIn, Prot, Refusal, Span, len_of
 
 
 class Filling(Access):
@@ -44,6 +44,8 @@ class Filling(Access):
                 raise Unspecified(f"whether UFFDIO_MOVE moves {why}")
         if not all(page.tracking.records_writes for page in places) or any(page.protected for page in places):
             raise Unspecified("whether UFFDIO_MOVE fills memory that isn't registered, or is protected")
+        for place in places:
+            place.was_anonymous = True  # (code) move_pages() calls anon_vma_prepare(), whatever comes of the rest.
         if refusals := [refusal for pair in zip(places, pages, strict=True) if (refusal := self.refuses_move(*pair))]:
             if len(refusals) < len(pages):
                 raise Unspecified("how far UFFDIO_MOVE comes where not all can be moved")
@@ -81,7 +83,6 @@ class Filling(Access):
     def move_page(self, place: Page, page: Page) -> None:
         place.hold(page.content)
         place.anonymous, place.stored = page.anonymous, page.stored
-        place.was_anonymous = True
         place.dirtied = page.content is not Content.ZERO  # (code) move_present_ptes() and move_swap_pte() alone say so.
         place.protected = place.discarded = False
         page.drop(keep_protection=False)
@@ -99,12 +100,14 @@ class Filling(Access):
             return "a file of a file system's own"
         if by is Filler.ZEROPAGE and (page.protected or not page.is_private_anonymous or page.backing.is_hugetlb):
             return "what is protected, or isn't private anonymous memory, with zeros"
-        if page.shared and (page.file, page.file_page) in self.filled:
-            return "memory of a file that has the page"
+        if by.maps_what_the_file_has and (not page.file or Faults.MINOR not in page.faults):
+            return "memory that isn't a file's, or not registered for minor faults"
+        if page.shared and ((page.file, page.file_page) in self.filled) is not by.maps_what_the_file_has:
+            return "memory of a file that has the page" if not by.maps_what_the_file_has else "what the file hasn't"
         return ""
 
     def fill_page(self, by: Filler, page: Page) -> None:
         self.populate(page, write=by is not Filler.ZEROPAGE)
         page.was_anonymous = page.was_anonymous or not page.shared  # (code) mfill_atomic() calls anon_vma_prepare().
         page.stored = by is not Filler.ZEROPAGE
-        page.protected = by is Filler.COPY_PROTECTED
+        page.protected = by.protects

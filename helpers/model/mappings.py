@@ -16,7 +16,6 @@ from helpers.operations import (
     Refusal,
     Resize,
     Span,
-    Tracking,
     Unmap,
     len_of,
 )
@@ -111,7 +110,8 @@ class Mappings(Memory):
             raise Unspecified("what is behind the end of a file, of shared memory or of huge pages of hugetlb")
         was_anonymous = any(page.was_anonymous for page in self.mapping_around(op.span.start))
         for distance, number in enumerate(new.pages(), 1):
-            page = Page(last.backing, last.shared, last.prot, last.file, last.file_page + distance, last.tracking)
+            page = Page(last.backing, last.shared, last.prot, last.file, last.file_page + distance)
+            page.tracking, page.faults = last.tracking, last.faults
             page.wants_huge, page.stays_small = last.wants_huge, last.stays_small
             page.was_anonymous = was_anonymous
             self.memory[number] = page
@@ -133,7 +133,7 @@ class Mappings(Memory):
                 left.was_anonymous = is_anonymous and len(whole) > len_of(op.span)
             else:
                 del self.memory[number]
-            page.tracking, page.protected = Tracking.NONE, False
+            page.unregister()
             if page.is_private_anonymous and not is_anonymous:
                 page.file_page = op.to + offset  # (code) copy_vma()
             # soft-dirty.rst: what is new in its place is soft-dirty. (code) An entry is; what has none isn't.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from helpers.model.facts import Unspecified
-from helpers.operations import Backing, Prot, Tracking
+from helpers.operations import Backing, Faults, Prot, Tracking
 
 
 class Content(enum.Enum):
@@ -31,6 +31,8 @@ class Page:
     file: str
     file_page: int
     tracking: Tracking = Tracking.NONE
+    #: Accesses that wait for the owner of the userfaultfd.
+    faults: Faults = Faults(0)
     content: Content = Content.NONE
     #: The content belongs to this mapping alone, not to a file.
     anonymous: bool = False
@@ -91,7 +93,7 @@ class Page:
 
     def continues(self, other: Page) -> bool:
         """(code) Whether the mapping of this page is one with that of the page before it."""
-        same = ("backing", "shared", "prot", "file", "tracking", "wants_huge", "stays_small")
+        same = ("backing", "shared", "prot", "file", "tracking", "faults", "wants_huge", "stays_small")
         if any(getattr(self, name) != getattr(other, name) for name in same):
             return False
         # Shared memory without a file is one of its own; its pages count from the start of its mapping. Those of
@@ -105,6 +107,10 @@ class Page:
         self.may_be_small = False
         if content is not Content.PRESENT:
             self.stored = self.of_huge_frame = self.of_child_too = self.may_be_dropped = False
+
+    def unregister(self) -> None:
+        """No userfaultfd has it any more, and what is recorded of it is gone."""
+        self.tracking, self.faults, self.protected = Tracking.NONE, Faults(0), False
 
     def drop(self, keep_protection: bool) -> None:
         """The entry is emptied; a protected page of a file keeps its protection as a marker."""

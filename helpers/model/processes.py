@@ -27,7 +27,7 @@ class Processes(Access):
         """A page of the child."""
         child = replace(page)
         if page.tracking is not Tracking.FOLLOWING:
-            child.tracking, child.protected = Tracking.NONE, False
+            child.unregister()
         if self.may_be_left_out(page):
             child.alternative = Content.NONE
         child.may_be_small = page.huge and not page.backing.is_hugetlb
@@ -49,6 +49,8 @@ class Processes(Access):
             page = self.child[number]
             if page.content in (Content.GUARD, Content.POISONED) or page.prot is not Prot.WRITE:
                 raise Unspecified(f"an access to page {number} is a fault that nothing handles")
+            if page.faults and page.content is Content.NONE:
+                raise Unspecified(f"an access to page {number} may wait for the owner of the userfaultfd")
             if page.huge or page.wants_huge or page.is_of_huge_page or page.was_huge_of_file:
                 raise Unspecified("how much of a huge page a child gets a copy of")
             self.populate(page, write=True)

@@ -11,6 +11,7 @@ from helpers.operations import (
     Backing,
     ClearRefs,
     CloseUserfaultfd,
+    Faults,
     Prot,
     Refusal,
     Register,
@@ -30,9 +31,15 @@ class TrackingOfWrites(Memory):
             return Refusal(errno.EBUSY)  # UFFDIO_REGISTER(2const): registered with another userfaultfd object.
         if tracking is Tracking.ACCESS and any(page.prot is Prot.NONE for page in self.pages(op.span)):
             raise Unspecified("whether memory that can't be accessed is registered for read-write protection")
-        self.split_where(op.span, lambda page: page.tracking is not tracking)
+        if any(page.tracking is not Tracking.NONE and page.faults & ~op.faults for page in self.pages(op.span)):
+            raise Unspecified("whether memory that is registered in a mode more than is asked for goes on being so")
+        if op.faults and any(page.backing is Backing.FILE for page in self.pages(op.span)):
+            raise Unspecified("whether memory of a file of a file system's own is registered for faults")
+        if Faults.MINOR in op.faults and any(not page.shared for page in self.pages(op.span)):
+            raise Unspecified("whether memory that isn't shared is registered for minor faults")
+        self.split_where(op.span, lambda page: page.tracking is not tracking or page.faults != op.faults)
         for page in self.pages(op.span):
-            page.tracking = tracking
+            page.tracking, page.faults = tracking, op.faults
         return None
 
     def tracking_by(self, op: Register) -> Tracking:
@@ -44,13 +51,13 @@ class TrackingOfWrites(Memory):
             raise Unspecified("whether UFFDIO_UNREGISTER takes a file's memory that isn't registered")
         self.split_where(op.span, lambda page: page.tracking is not Tracking.NONE)
         for page in self.pages(op.span):
-            page.tracking, page.protected = Tracking.NONE, False
+            page.unregister()
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
         if self.child is not None:
             raise Unspecified("a descriptor that a child has, too, isn't closed by one of them")
         for page in self.memory.values():
-            page.tracking, page.protected = Tracking.NONE, False
+            page.unregister()
 
     def write_protect(self, op: WriteProtect) -> Answer:
         tracked = {page.tracking.records_writes for page in self.pages(op.span)}

@@ -22,6 +22,7 @@ from helpers.operations.target import Target, verbs
 from helpers.operations.tracking import (
     ClearRefs,
     CloseUserfaultfd,
+    Faults,
     Register,
     RwProtect,
     Tracking,
@@ -40,6 +41,7 @@ __all__ = [
     "ChildWrite",
     "ClearRefs",
     "CloseUserfaultfd",
+    "Faults",
     "FileWrite",
     "Fill",
     "Filler",

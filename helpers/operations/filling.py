@@ -16,6 +16,21 @@ class Filler(enum.Enum):
     COPY = "UFFDIO_COPY"
     COPY_PROTECTED = "UFFDIO_COPY in its mode WP"
     ZEROPAGE = "UFFDIO_ZEROPAGE"
+    CONTINUE = "UFFDIO_CONTINUE"
+    CONTINUE_PROTECTED = "UFFDIO_CONTINUE in its mode WP"
+
+    @property
+    def protects(self) -> bool:
+        return self in (Filler.COPY_PROTECTED, Filler.CONTINUE_PROTECTED)
+
+    @property
+    def maps_what_the_file_has(self) -> bool:
+        return self in (Filler.CONTINUE, Filler.CONTINUE_PROTECTED)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of :func:`helpers.host.missing`."""
+        return ("minor faults",) if self.maps_what_the_file_has else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,17 @@ class Tracking(enum.Enum):
         return self.is_asynchronous or self is Tracking.SYNC
 
 
+class Faults(enum.IntFlag):
+    """Modes of UFFDIO_REGISTER in which an access waits for the owner of the userfaultfd."""
+
+    MISSING = 1
+    MINOR = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Register(Operation):
-    """UFFDIO_REGISTER in mode WP, or RWP. ``tracking``: the features that the userfaultfd was asked for.
+    """UFFDIO_REGISTER in mode WP, or RWP. ``tracking``: the features that the userfaultfd was asked for. ``faults``:
+    its other modes.
 
     It answers a Refusal where the memory is registered with other features, which is another userfaultfd's.
     """
@@ -40,6 +48,7 @@ class Register(Operation):
     verb: ClassVar[str] = "register"
     span: Span
     tracking: Tracking = Tracking.ASYNC
+    faults: Faults = Faults(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from helpers.deviations import Condition, Erratum, Harm
 from helpers.interface.uapi import Category
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Unspecified
-from helpers.operations import CloseUserfaultfd, Move, Operation, Span, Tracking, Unregister
+from helpers.operations import CloseUserfaultfd, Faults, Move, Operation, Span, Tracking, Unregister
 
 
 def _moves(operation: Operation, facts: Facts) -> bool:
@@ -42,7 +42,7 @@ class MoveUnregistersNeighbours(Erratum):
         neighbours = self.become_one_with(new, op)
         super().move_to(new, op)
         for page in neighbours:
-            page.tracking = Tracking.NONE
+            page.tracking, page.faults = Tracking.NONE, Faults(0)
 
     def become_one_with(self, new: Span, op: Move) -> list[Page]:
         """The pages of mappings that what is moved merges with in its new place."""

@@ -63,12 +63,12 @@ static void refused(int result, const char *what, int error)
 }
 
 //@ ask_to_track: userfaultfd
-/* UFFDIO_REGISTER in mode WP, or RWP. */
-static int ask_to_track(int64_t start, int64_t stop, enum tracking tracking)
+/* UFFDIO_REGISTER in mode WP, or RWP, and in others besides. */
+static int ask_to_track(int64_t start, int64_t stop, enum tracking tracking, int modes)
 {
 	struct uffdio_register range = {
 		.range = { (uintptr_t)at(start), (stop - start) * PAGE },
-		.mode = tracking == ACCESS ? UFFDIO_REGISTER_MODE_RWP : UFFDIO_REGISTER_MODE_WP,
+		.mode = modes | (tracking == ACCESS ? UFFDIO_REGISTER_MODE_RWP : UFFDIO_REGISTER_MODE_WP),
 	};
 
 	return ioctl(userfaultfd(tracking), UFFDIO_REGISTER, &range);
@@ -78,13 +78,35 @@ static int ask_to_track(int64_t start, int64_t stop, enum tracking tracking)
 static void track(int64_t start, int64_t stop, enum tracking tracking)
 {
 	in_use = tracking;
-	promised(ask_to_track(start, stop, tracking), "UFFDIO_REGISTER");
+	promised(ask_to_track(start, stop, tracking, 0), "UFFDIO_REGISTER");
+}
+
+//@ supports: userfaultfd
+/* Ends the program where no userfaultfd has a feature, which came after asynchronous protection. */
+static void supports(uint64_t feature, const char *what)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = feature };
+	int fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY), "userfaultfd");
+
+	if (ioctl(fd, UFFDIO_API, &api))
+		end(CANNOT_ASK, "can't be asked here: the kernel has no %s", what);
+	close(fd);
+}
+
+//@ track_faults: ask_to_track promised supports
+/* The same in modes in which an access waits for the owner of the userfaultfd. */
+static void track_faults(int64_t start, int64_t stop, enum tracking tracking, int modes)
+{
+	if (modes & UFFDIO_REGISTER_MODE_MINOR)
+		supports(UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS, "minor faults");
+	in_use = tracking;
+	promised(ask_to_track(start, stop, tracking, modes), "UFFDIO_REGISTER");
 }
 
 //@ expect_track: ask_to_track refused
 static void expect_track(int64_t start, int64_t stop, enum tracking tracking, int error)
 {
-	refused(ask_to_track(start, stop, tracking), "UFFDIO_REGISTER", error);
+	refused(ask_to_track(start, stop, tracking, 0), "UFFDIO_REGISTER", error);
 }
 
 //@ untrack: userfaultfd promised
@@ -141,31 +163,52 @@ struct uffdio_zeropage {
 	uint64_t mode;
 	int64_t zeropage;
 };
+struct uffdio_continue {
+	struct uffdio_range range;
+	uint64_t mode;
+	int64_t mapped;
+};
 
 /* How pages that aren't there are filled. */
-enum filler { BY_COPY, BY_COPY_PROTECTED, BY_ZEROPAGE };
+enum filler { BY_COPY, BY_COPY_PROTECTED, BY_ZEROPAGE, BY_CONTINUE, BY_CONTINUE_PROTECTED };
 
-static void fill(int64_t start, int64_t stop, enum filler filler)
+static void copy_pages(int64_t start, int64_t stop, uint64_t mode)
 {
-	size_t length = (stop - start) * PAGE;
-	struct uffdio_zeropage zeros = { .range = { (uintptr_t)at(start), length } };
-	struct uffdio_copy copy = { .dst = (uintptr_t)at(start), .len = length };
-	void *source;
+	struct uffdio_copy copy = { .dst = (uintptr_t)at(start), .len = (stop - start) * PAGE, .mode = mode };
+	void *source = malloc(copy.len);
 
-	if (filler == BY_ZEROPAGE) {
-		promised(ioctl(userfaultfd(in_use), UFFDIO_ZEROPAGE, &zeros), "UFFDIO_ZEROPAGE");
-		return;
-	}
-	source = malloc(length);
 	must(source ? 0 : -1, "malloc");
-	memset(source, 1, length);
+	memset(source, 1, copy.len);
 	copy.src = (uintptr_t)source;
-	copy.mode = filler == BY_COPY_PROTECTED ? UFFDIO_COPY_MODE_WP : 0;
 	promised(ioctl(userfaultfd(in_use), UFFDIO_COPY, &copy), "UFFDIO_COPY");
 	free(source);
 }
 
-//@ ask_to_move_in: userfaultfd
+static void fill(int64_t start, int64_t stop, enum filler filler)
+{
+	struct uffdio_range range = { (uintptr_t)at(start), (stop - start) * PAGE };
+	struct uffdio_zeropage zeros = { .range = range };
+	struct uffdio_continue found = { .range = range };
+
+	switch (filler) {
+	case BY_COPY:
+		copy_pages(start, stop, 0);
+		break;
+	case BY_COPY_PROTECTED:
+		copy_pages(start, stop, UFFDIO_COPY_MODE_WP);
+		break;
+	case BY_ZEROPAGE:
+		promised(ioctl(userfaultfd(in_use), UFFDIO_ZEROPAGE, &zeros), "UFFDIO_ZEROPAGE");
+		break;
+	case BY_CONTINUE_PROTECTED:
+		found.mode = UFFDIO_CONTINUE_MODE_WP;
+		/* fall through */
+	case BY_CONTINUE:
+		promised(ioctl(userfaultfd(in_use), UFFDIO_CONTINUE, &found), "UFFDIO_CONTINUE");
+	}
+}
+
+//@ ask_to_move_in: userfaultfd supports
 /* From linux/userfaultfd.h. */
 struct uffdio_move {
 	uint64_t dst, src, len, mode;
@@ -178,12 +221,8 @@ static int ask_to_move_in(int64_t start, int64_t stop, int64_t source)
 	struct uffdio_move range = {
 		.dst = (uintptr_t)at(start), .src = (uintptr_t)at(source), .len = (stop - start) * PAGE,
 	};
-	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MOVE };
-	int fd = must(syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY), "userfaultfd");
 
-	if (ioctl(fd, UFFDIO_API, &api))
-		end(CANNOT_ASK, "can't be asked here: the kernel has no UFFDIO_MOVE");
-	close(fd);
+	supports(UFFD_FEATURE_MOVE, "UFFDIO_MOVE");
 	return ioctl(userfaultfd(in_use), UFFDIO_MOVE, &range);
 }
 
