@@ -93,8 +93,9 @@ class Erratum(Deviation):
     ``clauses``: ids of the clauses that it breaks. ``harm``: whom it hurts. ``evidence``: the function of the kernel,
     and what it does. ``fixed``: the commit with its subject and the first releases that have it, or NOT_FIXED.
     ``needs``: keys of :func:`helpers.host.missing` without which it can't be met. ``beside``: errata in the presence
-    of which alone it can be told; where one of these is absent, the contract's behaviour stands for it. ``may_hang``:
-    its probe may hang a kernel that has another defect.
+    of which alone it can be told; where one of these is absent, the contract's behaviour stands for it. ``hidden_by``:
+    errata in the presence of which it can't be told, since it makes no difference to its probe. ``may_hang``: its probe
+    may hang a kernel that has another defect.
     """
 
     clauses: ClassVar[tuple[str, ...]] = ()
@@ -103,6 +104,7 @@ class Erratum(Deviation):
     fixed: ClassVar[str] = NOT_FIXED
     needs: ClassVar[tuple[str, ...]] = ()
     beside: ClassVar[tuple[type[Erratum], ...]] = ()
+    hidden_by: ClassVar[tuple[type[Erratum], ...]] = ()
     may_hang: ClassVar[bool] = False
 
     @staticmethod

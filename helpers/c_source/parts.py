@@ -24,6 +24,7 @@ FILES = (
     "errata",
     "arena",
     "pagemap",
+    "promises",
     "files",
     "mappings",
     "advice",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ class Logs:
             tally.trouble(trouble)
         said = {"verdict": tally.verdict, "status": tally.status, "line": tally.line(config.stash[SUBJECT].kernel)}
         said |= {"sentences": tally.sentences(), "troubles": list(tally.troubles), "interrupted": tally.interrupted}
-        verdict = {"$report_type": "Verdict", "schema": SCHEMA, **said, "seconds": time.monotonic() - tally.begun}
+        verdict = {"$report_type": "Verdict", "schema": SCHEMA, **said, "seconds": tally.seconds}
         try:
             if log := self.log:
                 log._write_json_data(verdict)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TextIO
 
 import pytest
@@ -128,12 +129,17 @@ class Tally:
         told += [f"interrupted by {self.interrupted}"] * bool(self.interrupted)
         return [*told, *self.troubles]
 
+    @cached_property
+    def seconds(self) -> float:
+        """How long the run took when it was first asked: wherever it is told, it is the same."""
+        return time.monotonic() - self.begun
+
     def line(self, kernel: str) -> str:
         untold = f", {self.untold.total()} not told" if self.untold else ""
         return (
             f"pagemap-scan: {self.verdict}; kernel {kernel}; {self.passed} passed, {self.failed} failed, "
             f"{self.xfailed} xfailed, {self.skipped} skipped{untold}; {self.combinations} {COMBINATIONS}; "
-            f"{time.monotonic() - self.begun:.1f} s"
+            f"{self.seconds:.1f} s"
         )
 
     def tell(self, kernel: str, voice: TextIO) -> None:

@@ -6,7 +6,6 @@ pytest-html, JUnit, KTAP, the log and the verdict are made here of a log as they
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,7 @@ class OfLog(Replay):
     def conclude(self, session: pytest.Session) -> None:
         tally = self.config.stash[TALLY]
         verdict = self.log.verdict or {"interrupted": "", "troubles": [self.log.partial], "seconds": self.log.seconds}
-        tally.begun = time.monotonic() - verdict["seconds"]
+        tally.seconds = verdict["seconds"]
         tally.interrupted = verdict["interrupted"]
         for trouble in verdict["troubles"]:
             tally.trouble(trouble)

@@ -7,7 +7,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page
-from helpers.operations import MoveIn, Operation
+from helpers.operations import MoveIn, Operation, Span
 
 
 def _moves_in(operation: Operation, facts: Facts) -> bool:
@@ -29,11 +29,14 @@ class MovedInFromSwapStaysProtected(Erratum):
     @staticmethod
     def probe(lab: Lab) -> None:
         span = lab.prepare(BY_NAME["anon-swapped"])
-        lab.scan(span, ScanFlag.WP_MATCHING, mask=Category.WRITTEN)
-        lab.map((16, 18))
-        lab.register((16, 18))
-        lab.move_in(16, source=span.start)
-        lab.scan((16, 18), mask=Category.WRITTEN, returned=Category.WRITTEN)
+        lab.map((16, 22))
+        lab.register((16, 22))
+        lab.write((18, 20))
+        for protected in span, Span(18, 20):
+            lab.scan(protected, ScanFlag.WP_MATCHING, mask=Category.WRITTEN)
+        for place, source in {16: 18, 17: span.start}.items():
+            lab.move_in(place, source)
+        lab.scan((16, 22), mask=Category.WRITTEN, returned=Category.WRITTEN)
 
     @classmethod
     def is_met_by(cls) -> Condition:

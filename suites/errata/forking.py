@@ -8,6 +8,7 @@ from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page
 from helpers.operations import Fork, Operation, Tracking
+from suites.errata.emptiness import HoleNotWritten
 
 
 def _forks(operation: Operation, facts: Facts) -> bool:
@@ -18,8 +19,9 @@ def _ask_of_a_child(lab: Lab, kind: str) -> None:
     """Whether what was protected in a process is so in its child."""
     span = lab.prepare(BY_NAME[kind], tracking=Tracking.FOLLOWING)
     lab.scan(span, ScanFlag.WP_MATCHING, mask=Category.WRITTEN)
+    lab.scan(span, mask=Category.WRITTEN, returned=Category.WRITTEN)
     lab.fork()
-    lab.scan(span, mask=Category.WRITTEN, returned=Category.WRITTEN, process="child")
+    lab.scan(span, returned=Category.WRITTEN | Category.WPALLOWED, process="child")
 
 
 class ForkUnprotectsGuards(Erratum):
@@ -59,6 +61,7 @@ class ForkUnprotectsHugePagesOfFiles(Erratum):
         "back; vma_needs_copy() in mm/memory.c says why registered memory needs its entries copied all the same"
     )
     needs = ("thp", "fork events")
+    hidden_by = (HoleNotWritten,)  # It is a hole in the child, then.
 
     @staticmethod
     def probe(lab: Lab) -> None:

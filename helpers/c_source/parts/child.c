@@ -2,6 +2,10 @@
 /* Of the child, once there is one. */
 static int child_pagemap = -1;
 
+//@ child_userfaultfd: base
+/* Its own, where it has one. */
+static int child_userfaultfd = -1;
+
 //@ fork_child: child_pagemap write_pages
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,8 +13,8 @@ static int child_pagemap = -1;
 #include <sys/wait.h>
 
 static pid_t child = -1;
-/* The first is the parent's: by it, the child is told where to store. The userfaultfd is the child's own, if it has one. */
-static int errands[2] = { -1, -1 }, child_userfaultfd = -1;
+/* By the first, the child is told where to store. */
+static int errands[2] = { -1, -1 };
 
 static void run_errands(void)
 {
@@ -43,7 +47,7 @@ static void fork_child(void)
 	child_pagemap = must(open(path, O_RDONLY | O_CLOEXEC), path);
 }
 
-//@ fork_followed: fork_child userfaultfd
+//@ fork_followed: fork_child child_userfaultfd userfaultfd
 #include <poll.h>
 #include <pthread.h>
 
@@ -96,7 +100,4 @@ static void kill_child(void)
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	close(errands[0]);
-	if (child_userfaultfd >= 0)
-		close(child_userfaultfd);
-	child_userfaultfd = -1;
 }

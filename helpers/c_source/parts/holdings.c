@@ -1,4 +1,4 @@
-//@ held: child_pagemap file userfaultfd kill_child
+//@ held: child_pagemap child_userfaultfd file userfaultfd kill_child
 /* Gives back all that a test holds. */
 static void clean_up(void)
 {
@@ -15,7 +15,9 @@ static void clean_up(void)
 		kill_child();
 	if (child_pagemap >= 0)
 		close(child_pagemap);
-	child = child_pagemap = -1;
+	if (child_userfaultfd >= 0)
+		close(child_userfaultfd);
+	child = child_pagemap = child_userfaultfd = -1;
 }
 
 /* What is held now, above what clean_up unmaps, stays for later tests. */

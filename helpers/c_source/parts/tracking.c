@@ -44,24 +44,6 @@ static int userfaultfd(enum tracking tracking)
 	end(CANNOT_ASK, "can't be asked here: the kernel has no userfaultfd with asynchronous protection");
 }
 
-//@ promised: base
-/* What a userfaultfd agreed to do is promised, and under test. */
-static void promised(int result, const char *what)
-{
-	if (result < 0)
-		end(DIFFERS, "doesn't keep the clause: %s: %s", what, strerror(errno));
-}
-
-//@ refused: base
-/* What a document says to be refused, and with which errno, is under test as well. */
-static void refused(int result, const char *what, int error)
-{
-	int found = result < 0 ? errno : 0;
-
-	if (found != error)
-		end(DIFFERS, "doesn't keep the clause: %s: %s, not %s", what, strerror(found), strerror(error));
-}
-
 //@ ask_to_track: userfaultfd
 /* UFFDIO_REGISTER in mode WP, or RWP, and in others besides. */
 static int ask_to_track(int64_t start, int64_t stop, enum tracking tracking, int modes)

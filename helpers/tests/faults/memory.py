@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.deviations import Deviation
-from helpers.model import Content, Page
+from helpers.model import Content, Page, Space
 from helpers.operations import (
     Advice,
     Advise,
@@ -189,9 +189,9 @@ class BothFeaturesAreSynchronous(Deviation):
 class LoadsMapNeighbours(Deviation):
     """A load from registered memory of a file maps neighbours as well."""
 
-    def fault_around(self, page: Page) -> None:
-        super().fault_around(page)
-        for other in self.memory.values() if page.tracking is Tracking.ASYNC and page.file else ():
+    def fault_around(self, page: Page, space: Space) -> None:
+        super().fault_around(page, space)
+        for other in space.values() if page.tracking is Tracking.ASYNC and page.file else ():
             if other.content is Content.NONE and not other.protected:
                 other.hold(Content.PRESENT)
 
