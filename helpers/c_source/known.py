@@ -56,7 +56,7 @@ def identifier(name: str) -> str:
 
 def names_of_errata(errata: Sequence[type[Erratum]]) -> str:
     """The errata in C: a bit for each, and what there is to say of it."""
-    bits = [f"{identifier(name_of(one))} = 1 << {number}" for number, one in enumerate(errata)]
+    bits = [f"{identifier(name_of(one))} = 1ULL << {number}" for number, one in enumerate(errata)]
     told = [f"\t{quoted(f'{name_of(one)}: {one.says()} ({one.fixed})')}," for one in errata] or ['\t"",']
     enumerators = ["/* Errata, a bit for each. */", "enum {", wrapped(", ".join(bits) + ","), "};"] if bits else []
     return "\n".join([*enumerators, "static const char *const errata_names[] = {", *told, "};"])
@@ -87,8 +87,19 @@ class _Program:
     def those_that_matter(
         self, errata: Sequence[type[Erratum]], likely: Collection[type[Erratum]]
     ) -> list[type[Erratum]]:
-        """Those that change an answer of a kernel that keeps the contract, or of one that has all the others."""
+        """Those that change an answer of a kernel that keeps the contract, or of one that has all the others; but for
+        those by which they would be hidden."""
         errata = met_by(errata, [step.operation for step in self.steps], self.facts)
+        hiding = {other for one in errata for other in one.hidden_by}
+        hidden = [one for one in errata if not hiding.isdisjoint(errata) and one.hidden_by]
+        told = [one for one in errata if one not in hidden]
+        shown = [one for one in errata if one not in hiding] if hidden else []
+        found = {one for some in (told, shown) for one in self.those_that_matter_together(some, likely)}
+        return [one for one in errata if one in found]
+
+    def those_that_matter_together(
+        self, errata: Sequence[type[Erratum]], likely: Collection[type[Erratum]]
+    ) -> list[type[Erratum]]:
         with_all = self.answers_with(tuple(errata))
         if with_all == self.expected:
             return []

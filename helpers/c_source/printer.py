@@ -111,7 +111,7 @@ class Printer(Target):
         for one in self.known:
             self.errata.update(one.errata)
             which = " | ".join(identifier(name_of(erratum)) for erratum in one.errata)
-            told.append(Term("IF(", (expression(which, "uint32_t", "errata"), *print_answer(one.answer)), ")"))
+            told.append(Term("IF(", (expression(which, "uint64_t", "errata"), *print_answer(one.answer)), ")"))
         before, after = ("KNOWN(", ")") if told else ("NULL", "")
         return Term(before, tuple(told), after, "const struct known *", "known")
 

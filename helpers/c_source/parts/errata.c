@@ -2,7 +2,7 @@
 @ERRATA@
 /* What a kernel that has errata answers, where that isn't what the contract says. */
 struct known {
-	uint32_t errata;
+	uint64_t errata;
 	int error, stops;
 	int64_t walk_end;
 	const struct region *regions;
@@ -13,13 +13,13 @@ struct known {
 #define IF(which, ...) { .errata = which, .regions = __VA_ARGS__ }
 
 /* The errata that the kernel has, and those that have made a difference. */
-static uint32_t present, met;
+static uint64_t present, met;
 /* While a probe runs: what it is about, and whether all answers were those of a kernel without it, of one with it. */
-static uint32_t probed;
+static uint64_t probed;
 static int keeps, shows;
 
 /* The answer of a kernel with some errata: the first for which it has all; NULL where it is the contract's. */
-static const struct known *known_answer(uint32_t errata, const struct known *known)
+static const struct known *known_answer(uint64_t errata, const struct known *known)
 {
 	while (known && known->errata && known->errata & ~errata)
 		known++;
@@ -38,7 +38,7 @@ static int judge(const struct known *now, int is_known, int is_probed)
 	return is_known;
 }
 
-static void name_errata(uint32_t which)
+static void name_errata(uint64_t which)
 {
 	for (int bit = 0; which >> bit; bit++)
 		if (which >> bit & 1)

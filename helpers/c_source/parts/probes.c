@@ -1,7 +1,7 @@
 //@ probes: together held prepare errata
 /* A short program, on memory of a kind, in which the contract and the contract with an erratum part. */
 struct probe {
-	uint32_t erratum;
+	uint64_t erratum;
 	void (*run)(void);
 	uint32_t kind;
 };
