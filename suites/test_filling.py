@@ -91,10 +91,10 @@ def test_what_was_dropped_is_filled_again(lab: Lab, by: Filler) -> None:
     lab.scan((filled.start, rest.end))
 
 
+@pytest.mark.needs("soft-dirty")
 @pytest.mark.clause("filled", "soft-dirty")
 @every_copy
 def test_a_page_that_is_copied_in_is_soft_dirty(lab: Lab, by: Filler) -> None:
-    lab.require("soft-dirty")
     filled, rest = map_two(lab)
     lab.clear_refs()
     lab.fill(filled, by)
@@ -165,10 +165,10 @@ def test_a_move_that_is_refused_leaves_all_as_it_was(lab: Lab) -> None:
     assert lab.scan((source.start, place.end)) == before
 
 
+@pytest.mark.needs("soft-dirty")
 @pytest.mark.clause("moved-in", "soft-dirty")
 @pytest.mark.parametrize("name", ["anon", "anon-swapped"])
 def test_what_is_moved_in_is_soft_dirty(lab: Lab, name: str) -> None:
-    lab.require("soft-dirty")
     place, source = prepare_a_move(lab, name)
     lab.clear_refs()
     lab.move_in(place, source.start)

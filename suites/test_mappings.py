@@ -165,10 +165,10 @@ def test_a_mapping_without_room_does_not_grow(lab: Lab) -> None:
     lab.scan((span.start, span.end + 2), returned=lab.decided(span) & lab.decided(span.end + 1))
 
 
+@pytest.mark.needs("soft-dirty")
 @pytest.mark.clause("resized", "soft-dirty-new")
 @pytest.mark.parametrize("tracking", [Tracking.NONE, Tracking.ASYNC], ids=["unregistered", "registered"])
 def test_a_mapping_that_grew_is_soft_dirty(lab: Lab, tracking: Tracking) -> None:
-    lab.require("soft-dirty")
     span = lab.prepare(BY_NAME["anon"], tracking=tracking)
     lab.clear_refs()
     assert lab.scan(span, mask=C.SOFT_DIRTY).regions == ()
