@@ -68,17 +68,19 @@ class Filling(Access):
 
     def refuses_move(self, place: Page, page: Page) -> Refusal | None:
         """UFFDIO_MOVE(2const), of its errors."""
-        if place.content is not Content.NONE:
-            return Refusal(errno.EEXIST)
-        if page.content is Content.NONE:
-            if page.protected:
-                raise Unspecified("whether there is a page where only its protection is")
-            return Refusal(errno.ENOENT)
-        if page.of_child_too:
-            return Refusal(errno.EBUSY)
-        if self.has_child:
+        if page.content is Content.NONE and page.protected:
+            raise Unspecified("whether there is a page where only its protection is")
+        if self.has_child and page.content is not Content.NONE and not page.of_child_too:
             raise Unspecified("whether a page that a child had is known not to be shared any more")
-        return None
+        reasons = {
+            errno.EEXIST: place.content is not Content.NONE,
+            errno.ENOENT: page.content is Content.NONE,
+            errno.EBUSY: page.of_child_too,
+        }
+        found = [reason for reason, holds in reasons.items() if holds]
+        if len(found) > 1:
+            raise Unspecified("for which of two reasons UFFDIO_MOVE is refused")
+        return Refusal(found[0]) if found else None
 
     def move_page(self, place: Page, page: Page) -> None:
         place.hold(page.content)

@@ -97,15 +97,16 @@ class Mappings(Memory):
 
         What it is expanded by is of the mapping: (code) vma_merge_extend(), registered as all of it is.
         """
+        last = [*self.pages(op.span)][-1]
         if len(self.mappings_of(op.span)) > 1:
             raise Unspecified("whether more than one mapping is resized at a time")
         new = Span(op.span.end, op.end)
-        if len_of(new) <= 0:
+        if len_of(new) < 0:
             self.discard(Span(op.end, op.span.end))
+        if len_of(new) <= 0:
             return None
         if any(number in self.memory for number in new.pages()):
             return Refusal(errno.ENOMEM)  # mremap(2): it can't be expanded there, and may not be moved.
-        last = self.memory[op.span.end - 1]
         if not last.is_private_anonymous:
             raise Unspecified("what is behind the end of a file, of shared memory or of huge pages of hugetlb")
         was_anonymous = any(page.was_anonymous for page in self.mapping_around(op.span.start))

@@ -49,6 +49,8 @@ class Memory(Target):
         #: Whether there is what points to page tables, which covers a GiB or more: all that a program maps. Read as
         #: little as the tables.
         self.has_upper_table = False
+        #: The same of a child: whether fork(2) or the child have made any entry of its own.
+        self.child_has_upper_table = False
         #: The pages that files may have, mapped or not, by file; shared memory is a file without a name.
         self.filled: set[tuple[str, int]] = set()
 
@@ -105,6 +107,9 @@ class Memory(Target):
         if table in self.tables & self.doubtful_tables:
             raise Unspecified(f"whether there is a page table for page {number}")
         return table in self.tables
+
+    def has_upper_table_in(self, space: Space) -> bool:
+        return self.has_upper_table if space is self.memory else self.child_has_upper_table
 
     def surely_has_table(self, number: int) -> bool:
         return number // self.facts.pages_per_huge_page in self.tables - self.doubtful_tables

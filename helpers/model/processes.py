@@ -20,6 +20,9 @@ class Processes(Access):
             raise Unspecified("there is a child already")
         self.has_child = True
         self.child = Space({number: self.copied(page) for number, page in self.memory.items()})
+        # (code) copy_pud_range(), for what vma_needs_copy().
+        are_copied = any(page.was_anonymous or page.tracking is Tracking.FOLLOWING for page in self.memory.values())
+        self.child_has_upper_table = self.has_upper_table and are_copied
         for page in self.memory.values():
             page.of_child_too = page.anonymous and page.content is Content.PRESENT
 
@@ -54,6 +57,7 @@ class Processes(Access):
             if page.huge or page.wants_huge or page.is_of_huge_page or page.was_huge_of_file:
                 raise Unspecified("how much of a huge page a child gets a copy of")
             self.populate(page, write=True)
+            self.child_has_upper_table = True
             if (own := self.memory.get(number)) is not None and not page.shared:
                 own.of_child_too = False
             if page.shared:

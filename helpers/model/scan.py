@@ -145,6 +145,8 @@ class Scanning(Arguments, Categories, Processes):
             space[number].protected = True
             if space is self.memory:
                 self.make_entry(number)
+            else:
+                self.child_has_upper_table = True
 
     # --- The answer -------------------------------------------------------------------------------------
 

@@ -35,13 +35,7 @@ class EmptyHugetlbNotHuge(Erratum):
     def found(self, walk: Walk, number: int, page: Page) -> int:
         told = super().found(walk, number, page)
         is_empty = page.backing.is_hugetlb and not page.protected and Content.NONE in (page.content, page.alternative)
-        return told & ~HUGE if is_empty and not self.has_table_for_hugetlb(walk) else told
-
-    def has_table_for_hugetlb(self, walk: Walk) -> bool:
-        if walk.space is self.memory:
-            return self.has_upper_table
-        # fork(2) makes tables for what it copies, which is private memory that had content of its own once, or guards.
-        return any(page.was_anonymous for page in walk.space.values())
+        return told & ~HUGE if is_empty and not self.has_upper_table_in(walk.space) else told
 
 
 class EmptyHugetlbPartlyProtected(Erratum):
@@ -65,7 +59,8 @@ class EmptyHugetlbPartlyProtected(Erratum):
         lab.scan(span, mask=Category.SWAPPED, returned=Category.SWAPPED)
 
     def must_protect(self, walk: Walk, number: int, page: Page, categories: int) -> bool:
-        is_hole = page.backing.is_hugetlb and page.content is Content.NONE and not self.has_upper_table
+        is_hole = page.backing.is_hugetlb and page.content is Content.NONE
+        is_hole = is_hole and not self.has_upper_table_in(walk.space)
         if is_hole and walk.argument.flags & WP_MATCHING:
             walk.matched.extend(self.unit(number).pages())
         return super().must_protect(walk, number, page, categories)
