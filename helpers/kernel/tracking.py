@@ -71,10 +71,13 @@ class TrackingOfWrites(Arena):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
         self.userfaultfds: dict[Tracking, int] = {}
+        #: What was registered, and how, the last first.
+        self.registered: list[tuple[Span, Tracking]] = []
 
-    def any_userfaultfd(self) -> int:
-        """The first that something was registered with; one of its own where nothing is."""
-        return self.userfaultfd(next(iter(self.userfaultfds), Tracking.ASYNC))
+    def userfaultfd_of(self, span: Span) -> int:
+        """That with which a part of the span was registered last; one of its own where nothing was."""
+        found = (how for one, how in self.registered if one.start < span.end and span.start < one.end)
+        return self.userfaultfd(next(found, Tracking.ASYNC))
 
     def userfaultfd(self, tracking: Tracking) -> int:
         if tracking not in self.userfaultfds:
@@ -93,11 +96,12 @@ class TrackingOfWrites(Arena):
         if result == -errno.EBUSY:
             return Refusal(errno.EBUSY)
         checked(result, str(op))
+        self.registered.insert(0, (op.span, op.tracking))
         return None
 
     def unregister(self, op: Unregister) -> None:
         arg = ffi.new("struct uffdio_range *", self.range_of(op.span))
-        checked(lib.native_ioctl(self.any_userfaultfd(), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
+        checked(lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
         for fd in self.userfaultfds.values():
@@ -107,14 +111,14 @@ class TrackingOfWrites(Arena):
     def write_protect(self, op: WriteProtect) -> Answer:
         mode = CONSTANTS["UFFDIO_WRITEPROTECT_MODE_WP"] if op.protect else 0
         arg = ffi.new("struct uffdio_writeprotect *", {"range": self.range_of(op.span), "mode": mode})
-        result = lib.native_ioctl(self.any_userfaultfd(), MACHINE["UFFDIO_WRITEPROTECT"], arg)
+        result = lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_WRITEPROTECT"], arg)
         if result == -errno.ENOENT:
             return Refusal(errno.ENOENT)
         checked(result, str(op))
         return None
 
     def fill(self, op: Fill) -> None:
-        fd = self.any_userfaultfd()
+        fd = self.userfaultfd_of(op.span)
         if op.by is Filler.ZEROPAGE:
             arg = ffi.new("struct uffdio_zeropage *", {"range": self.range_of(op.span)})
             checked(lib.native_ioctl(fd, MACHINE["UFFDIO_ZEROPAGE"], arg), str(op))
@@ -134,7 +138,7 @@ class TrackingOfWrites(Arena):
     def move_in(self, op: MoveIn) -> Answer:
         place, source = self.address(op.span.start), self.address(op.source)
         arg = ffi.new("struct uffdio_move *", {"dst": place, "src": source, "len": self.length(op.span)})
-        result = lib.native_ioctl(self.any_userfaultfd(), MACHINE["UFFDIO_MOVE"], arg)
+        result = lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_MOVE"], arg)
         if -result in (errno.EEXIST, errno.ENOENT, errno.EBUSY):
             return Refusal(-result)
         checked(result, str(op))

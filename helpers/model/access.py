@@ -126,13 +126,15 @@ class Access(Memory):
                 other.alternative = Content.PRESENT
 
     def is_empty(self, unit: Span) -> bool:
-        return all(
+        """Whether a huge page may come here: (code) thp_vma_suitable_order() looks for room in one mapping."""
+        may_come = all(
             number in self.memory
             and (self.memory[number].wants_huge or self.memory[number].is_of_huge_page)
             and self.memory[number].content is Content.NONE
             and not self.memory[number].protected
             for number in unit.pages()
         )
+        return may_come and len(self.mappings_of(unit)) == 1
 
     def is_unmapped(self, unit: Span) -> bool:
         pages = [self.memory[number] for number in unit.pages() if number in self.memory]

@@ -102,7 +102,7 @@ class Filling(Access):
             return "a file of a file system's own"
         if by is Filler.ZEROPAGE and (page.protected or not page.is_private_anonymous or page.backing.is_hugetlb):
             return "what is protected, or isn't private anonymous memory, with zeros"
-        if by.maps_what_the_file_has and (not page.file or Faults.MINOR not in page.faults):
+        if by.maps_what_the_file_has and (not page.backing.has_file or Faults.MINOR not in page.faults):
             return "memory that isn't a file's, or not registered for minor faults"
         if page.shared and ((page.file, page.file_page) in self.filled) is not by.maps_what_the_file_has:
             return "memory of a file that has the page" if not by.maps_what_the_file_has else "what the file hasn't"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 
 from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
@@ -29,12 +30,18 @@ class Mappings(Memory):
         self.discard(op.span)
         huge = op.backing.is_hugetlb
         first = op.span.start if op.backing is Backing.ANON and not op.shared else op.file_page
+        file = op.file if op.backing.has_file or not op.shared else self.unnamed_file(op.span)
         for offset, number in enumerate(op.span.pages()):
             if huge and number != self.unit(number).start:
                 self.memory[number] = self.memory[number - 1]  # What is true of one part is true of all.
                 continue
-            self.memory[number] = Page(op.backing, op.shared, op.prot, op.file, first + offset, huge=huge)
+            self.memory[number] = Page(op.backing, op.shared, op.prot, file, first + offset, huge=huge)
         self.expand()
+
+    def unnamed_file(self, span: Span) -> str:
+        """Shared memory without a file is one of its own."""
+        names = {page.file for page in self.memory.values()}
+        return next(name for count in itertools.count() if (name := f"memory at {span}{count * '+'}") not in names)
 
     def expand(self) -> None:
         """soft-dirty.rst: a mapping that is expanded is soft-dirty as a whole, as a new one is."""
@@ -105,10 +112,10 @@ class Mappings(Memory):
             self.discard(Span(op.end, op.span.end))
         if len_of(new) <= 0:
             return None
-        if any(number in self.memory for number in new.pages()):
-            return Refusal(errno.ENOMEM)  # mremap(2): it can't be expanded there, and may not be moved.
         if not last.is_private_anonymous:
             raise Unspecified("what is behind the end of a file, of shared memory or of huge pages of hugetlb")
+        if any(number in self.memory for number in new.pages()):
+            return Refusal(errno.ENOMEM)  # mremap(2): it can't be expanded there, and may not be moved.
         was_anonymous = any(page.was_anonymous for page in self.mapping_around(op.span.start))
         for distance, number in enumerate(new.pages(), 1):
             page = Page(last.backing, last.shared, last.prot, last.file, last.file_page + distance)

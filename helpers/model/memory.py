@@ -51,7 +51,7 @@ class Memory(Target):
         self.has_upper_table = False
         #: The same of a child: whether fork(2) or the child have made any entry of its own.
         self.child_has_upper_table = False
-        #: The pages that files may have, mapped or not, by file; shared memory is a file without a name.
+        #: The pages that files may have, mapped or not, by file; shared memory is a file that the model has a name for.
         self.filled: set[tuple[str, int]] = set()
 
     def copy(self) -> Self:

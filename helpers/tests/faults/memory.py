@@ -191,7 +191,7 @@ class LoadsMapNeighbours(Deviation):
 
     def fault_around(self, page: Page, space: Space) -> None:
         super().fault_around(page, space)
-        for other in space.values() if page.tracking is Tracking.ASYNC and page.file else ():
+        for other in space.values() if page.tracking is Tracking.ASYNC and page.backing.has_file else ():
             if other.content is Content.NONE and not other.protected:
                 other.hold(Content.PRESENT)
 
