@@ -17,6 +17,7 @@ from helpers.operations import (
     ChildWrite,
     ClearRefs,
     CloseUserfaultfd,
+    Faults,
     FileWrite,
     Fill,
     Filler,
@@ -103,9 +104,14 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
         for filler in Filler:
             if not {*filler.needs} & {*missing}:
                 yield Fill(page, filler)
+        if "minor faults" not in missing:
+            yield Register(whole, faults=Faults.MINOR)
         yield Fill(whole)
         if "UFFDIO_MOVE" not in missing:
-            yield MoveIn(page, source=whole.end - 1)
+            last = Span(whole.end - 1, whole.end)
+            yield MoveIn(page, source=last.start)
+            yield MoveIn(last, source=page.start)
+            yield MoveIn(Span(whole.start, whole.start + 2), source=whole.start + 2)
     if Also.ERRORS in also:
         for wrong in _WRONG:
             yield Scan(whole, WP, mask=WRITTEN, returned=WRITTEN, raw=(wrong,))

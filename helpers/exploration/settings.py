@@ -169,7 +169,7 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("anon", Also.FILLERS, begun=Begun.MISSING),
     _alone("anon", tracking=Tracking.NONE),
     _alone("anon", tracking=Tracking.ACCESS),
-    _alone("anon", Also.FORK, tracking=Tracking.FOLLOWING),
+    _alone("anon", Also.FORK, tracking=Tracking.FOLLOWING, begun=Begun.PROTECTED),
     _alone("anon-unpopulated", Also.FILLERS, tracking=Tracking.EXPLICIT),
     _alone("anon-zero", Also.FORK),
     _alone("anon-swapped"),
