@@ -29,6 +29,7 @@ FILES = (
     "mappings",
     "advice",
     "tracking",
+    "filling",
     "accesses",
     "soft_dirty",
     "child",

@@ -7,6 +7,7 @@ import os
 from helpers.interface.native import lib
 from helpers.kernel.access import Access
 from helpers.kernel.advice import AdviceOnPages
+from helpers.kernel.filling import Filling
 from helpers.kernel.mappings import Mappings
 from helpers.kernel.processes import Processes
 from helpers.kernel.scan import Scanning, scan_buffers
@@ -18,7 +19,7 @@ from helpers.operations import KillChild
 __all__ = ["FEATURES", "Kernel", "Sizes", "has_feature", "huge_zero_frame", "open_userfaultfd", "scan_buffers"]
 
 
-class Kernel(Mappings, Access, AdviceOnPages, Processes, Scanning):
+class Kernel(Mappings, Filling, Access, AdviceOnPages, Processes, Scanning):
     """The running kernel. Raises SuiteError when a system call fails that isn't under test."""
 
     def close(self) -> None:

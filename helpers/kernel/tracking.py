@@ -14,9 +14,6 @@ from helpers.operations import (
     Answer,
     ClearRefs,
     CloseUserfaultfd,
-    Fill,
-    Filler,
-    MoveIn,
     Refusal,
     Register,
     RwProtect,
@@ -114,33 +111,6 @@ class TrackingOfWrites(Arena):
         result = lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_WRITEPROTECT"], arg)
         if result == -errno.ENOENT:
             return Refusal(errno.ENOENT)
-        checked(result, str(op))
-        return None
-
-    def fill(self, op: Fill) -> None:
-        fd = self.userfaultfd_of(op.span)
-        if op.by is Filler.ZEROPAGE:
-            arg = ffi.new("struct uffdio_zeropage *", {"range": self.range_of(op.span)})
-            checked(lib.native_ioctl(fd, MACHINE["UFFDIO_ZEROPAGE"], arg), str(op))
-            return
-        if op.by.maps_what_the_file_has:
-            mode = CONSTANTS["UFFDIO_CONTINUE_MODE_WP"] if op.by.protects else 0
-            arg = ffi.new("struct uffdio_continue *", {"range": self.range_of(op.span), "mode": mode})
-            checked(lib.native_ioctl(fd, MACHINE["UFFDIO_CONTINUE"], arg), str(op))
-            return
-        mode = CONSTANTS["UFFDIO_COPY_MODE_WP"] if op.by.protects else 0
-        length = self.length(op.span)
-        source = ffi.new("char[]", b"\1" * length)
-        place, content = self.address(op.span.start), int(ffi.cast("uintptr_t", source))
-        arg = ffi.new("struct uffdio_copy *", {"dst": place, "src": content, "len": length, "mode": mode})
-        checked(lib.native_ioctl(fd, MACHINE["UFFDIO_COPY"], arg), str(op))
-
-    def move_in(self, op: MoveIn) -> Answer:
-        place, source = self.address(op.span.start), self.address(op.source)
-        arg = ffi.new("struct uffdio_move *", {"dst": place, "src": source, "len": self.length(op.span)})
-        result = lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_MOVE"], arg)
-        if -result in (errno.EEXIST, errno.ENOENT, errno.EBUSY):
-            return Refusal(-result)
         checked(result, str(op))
         return None
 

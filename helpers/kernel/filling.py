@@ -1,0 +1,43 @@
+"""Filling: the ioctls of userfaultfd that make pages, and the one that moves them."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from helpers.interface.native import MACHINE, checked, ffi, lib
+from helpers.interface.uapi import CONSTANTS
+from helpers.kernel.tracking import TrackingOfWrites
+from helpers.operations import Answer, Fill, Filler, MoveIn, Refusal
+
+
+class Filling(TrackingOfWrites):
+    """What the owner of a userfaultfd gives to pages that have no content."""
+
+    def fill(self, op: Fill) -> None:
+        content = ffi.new("char[]", b"\1" * self.length(op.span))
+        request, arg = self.request_of(op, int(ffi.cast("uintptr_t", content)))
+        checked(lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE[request], arg), str(op))
+
+    def request_of(self, op: Fill, content: int) -> tuple[str, Any]:
+        """The name of the ioctl and its argument. ``content``: where that is which UFFDIO_COPY copies."""
+        place = self.range_of(op.span)
+        match op.by:
+            case Filler.ZEROPAGE:
+                return "UFFDIO_ZEROPAGE", ffi.new("struct uffdio_zeropage *", {"range": place})
+            case Filler.CONTINUE | Filler.CONTINUE_PROTECTED:
+                mode = CONSTANTS["UFFDIO_CONTINUE_MODE_WP"] * op.by.protects
+                return "UFFDIO_CONTINUE", ffi.new("struct uffdio_continue *", {"range": place, "mode": mode})
+            case Filler.COPY | Filler.COPY_PROTECTED:
+                mode = CONSTANTS["UFFDIO_COPY_MODE_WP"] * op.by.protects
+                copy = {"dst": place["start"], "src": content, "len": place["len"], "mode": mode}
+                return "UFFDIO_COPY", ffi.new("struct uffdio_copy *", copy)
+
+    def move_in(self, op: MoveIn) -> Answer:
+        place, source = self.address(op.span.start), self.address(op.source)
+        arg = ffi.new("struct uffdio_move *", {"dst": place, "src": source, "len": self.length(op.span)})
+        result = lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_MOVE"], arg)
+        if -result in (errno.EEXIST, errno.ENOENT, errno.EBUSY):
+            return Refusal(-result)
+        checked(result, str(op))
+        return None
