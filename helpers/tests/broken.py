@@ -19,7 +19,7 @@ from helpers.c_source.reproducer import reproducer
 from helpers.deviations import together
 from helpers.errata import answers
 from helpers.model import Model, Unspecified
-from helpers.operations import Advise, ReadPagemap, Scan
+from helpers.operations import Advise, MoveIn, ReadPagemap, Resize, Scan
 from helpers.plugins.recorder import RECORDER
 from helpers.steps import Step, states_of
 from helpers.tests.faults import FAULTS
@@ -31,6 +31,9 @@ PLACE = "PAGEMAP_SCAN_BROKEN"
 ALTERED = sorted(re.findall(r'\bis\("([\w-]+)"\)', Path(__file__).with_name("altered.c").read_text()))
 BROKEN = sorted(set(FAULTS) - set(ALTERED))
 KNOWN = together(erratum for erratum in ERRATA if erratum.has_probe())
+
+#: Operations whose answer a program compares, rather than taking another one for a machine that is unfit.
+ASKED = Scan | ReadPagemap | Advise | Resize | MoveIn
 
 
 def altered(fault: type[Model], record: Record) -> tuple[Sequence[Step], bool] | None:
@@ -48,7 +51,7 @@ def altered(fault: type[Model], record: Record) -> tuple[Sequence[Step], bool] |
             answer = step.expected  # Nothing else is looked at.
         steps.append(replace(step, expected=answer))
         if answer != step.expected:
-            if step.is_precondition or not isinstance(step.operation, Scan | ReadPagemap | Advise):
+            if step.is_precondition or not isinstance(step.operation, ASKED):
                 return None
             known, due = (list(answers(model(record.facts), record.steps)) for model in (KNOWN, Model))
             return steps, known != due

@@ -64,10 +64,10 @@ static int ask_to_resize(int64_t start, int64_t stop, int64_t new_end)
 	return resized == MAP_FAILED ? -1 : 0;
 }
 
-//@ resize: ask_to_resize
+//@ resize: ask_to_resize promised
 static void resize(int64_t start, int64_t stop, int64_t new_end)
 {
-	must(ask_to_resize(start, stop, new_end), "mremap");
+	promised(ask_to_resize(start, stop, new_end), "mremap");
 }
 
 //@ expect_resize: ask_to_resize refused

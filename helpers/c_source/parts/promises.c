@@ -1,5 +1,5 @@
 //@ promised: base
-/* What a userfaultfd agreed to do is promised, and under test. */
+/* What a userfaultfd agreed to do, and what a document says to succeed, is promised, and under test. */
 static void promised(int result, const char *what)
 {
 	if (result < 0)
