@@ -74,7 +74,6 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
         "hugetlb-dontneed-loses-written": {"without-written"},
         "hugetlb-dontneed-stays-protected": {"dontneed-keeps-protection"},
         "hugetlb-stays-soft-dirty": {"reading-is-soft-dirty"},
-        "moved-in-from-swap-stays-protected": {"moved-in-is-protected"},
         "pagemap-hugetlb-soft-dirty": {"pagemap-does-not-say-soft-dirty"},
         "split-breaks-merging": {"does-not-merge"},
         "split-is-soft-dirty": {"clearing-does-nothing", "clearing-forgets-new-mappings"},

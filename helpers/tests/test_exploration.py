@@ -64,6 +64,18 @@ NOT_REACHED = {
                 'raise Unspecified("whether a mapping stays that isn\'t private anonymous memory")',
             ),
         ),
+        "random programs come to it, but which of them do is for Hypothesis to say": (
+            (
+                "advice.py",
+                "if not stretches:",
+                'raise Unspecified("with what MADV_COLLAPSE is refused where there is no room for a huge page")',
+            ),
+            (
+                "filling.py",
+                "if op.span.start < source.end and source.start < op.span.end:",
+                'raise Unspecified("what is moved onto itself")',
+            ),
+        ),
         "it harms the machine": (("advice.py", "case Advice.HWPOISON:", "page.drop(keep_protection=False)"),),
         "it takes three operations and more": (
             (

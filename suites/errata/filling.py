@@ -45,4 +45,4 @@ class MovedInFromSwapStaysProtected(Erratum):
     def move_page(self, place: Page, page: Page) -> None:
         stays = page.protected and page.content is Content.SWAPPED
         super().move_page(place, page)
-        place.protected = stays
+        place.protected = place.protected or stays
