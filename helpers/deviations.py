@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from helpers.model import Facts, Model
-from helpers.operations import Advice, Advise, Map, Operation, Scan
+from helpers.operations import Advice, Advise, Fork, Map, MoveIn, Operation, Scan
 
 if TYPE_CHECKING:
     from helpers.lab import Lab
@@ -47,12 +47,22 @@ def _makes_guards(operation: Operation, facts: Facts) -> bool:
     return isinstance(operation, Advise) and operation.advice is Advice.GUARD_INSTALL
 
 
+def _forks(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, Fork)
+
+
+def _moves_in(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, MoveIn)
+
+
 def _merges(operation: Operation, facts: Facts) -> bool:
     return isinstance(operation, Advise) and operation.advice is Advice.MERGEABLE
 
 
-#: How a program comes to memory that is needed.
+#: How a program comes to what is needed.
 _MAKERS: dict[str, Condition] = {
+    "fork events": _forks,
+    "UFFDIO_MOVE": _moves_in,
     "hugetlb": _maps_hugetlb,
     "hugetlb 1 GiB": _maps_hugetlb,
     "thp": _makes_huge_pages,

@@ -15,7 +15,7 @@ from helpers import supplies
 from helpers.interface import procfs
 from helpers.interface.native import MACHINE, SuiteError, ffi, lib
 from helpers.interface.uapi import FIRST_CATEGORIES, Category, PagemapBit
-from helpers.kernel import FEATURES, Kernel, Sizes, has_feature, huge_zero_frame, open_userfaultfd
+from helpers.kernel import FEATURES, Kernel, Sizes, has_features, huge_zero_frame, open_userfaultfd
 from helpers.model import Facts
 from helpers.operations import (
     Advice,
@@ -351,20 +351,16 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         found["root"] = "only root may: run as root"
     elif reason := supplies.refuses_another_user():
         found["root"] = f"{reason}: run as root outside of a user namespace"
-    if (fd := open_userfaultfd(FEATURES[Tracking.ACCESS])) < 0:
+    if not has_features("RWP", "RWP_ASYNC"):
         found["rwp"] = "the kernel has no UFFD_FEATURE_RWP: it came with Linux 7.3, and needs CONFIG_USERFAULTFD_RWP"
-    else:
-        os.close(fd)
-    if not has_feature("MINOR_SHMEM") or not has_feature("MINOR_HUGETLBFS"):
+    if not has_features("MINOR_SHMEM", "MINOR_HUGETLBFS"):
         found["minor faults"] = "the kernel has no minor faults of userfaultfd: only those of some processors have"
-    if not has_feature("MOVE"):
+    if not has_features("MOVE"):
         found["UFFDIO_MOVE"] = "the kernel has no UFFDIO_MOVE: it came with Linux 6.8"
-    if (fd := open_userfaultfd(FEATURES[Tracking.FOLLOWING])) < 0:
+    if not has_features("WP_ASYNC", "EVENT_FORK"):
         found["fork events"] = (
             "UFFD_FEATURE_EVENT_FORK is for who may trace any process: run as root, or with CAP_SYS_PTRACE"
         )
-    else:
-        os.close(fd)
     if not facts.soft_dirty:
         found["soft-dirty"] = "the kernel is built without CONFIG_MEM_SOFT_DIRTY: boot one that has it"
     elif Category.SOFT_DIRTY not in facts.known:

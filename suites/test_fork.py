@@ -121,7 +121,7 @@ def test_memory_of_a_child_that_is_followed_is_tracked_as_its_parents(lab: Lab, 
     lab.scan(span, returned=lab.decided(span))
 
 
-@pytest.mark.clause("fork-followed", "other-process", "protect-reported")
+@pytest.mark.clause("fork-followed", "protect-reported")
 @pytest.mark.parametrize("way", ["written", "partly-written"])
 @every_kind
 def test_what_is_protected_in_a_child_is_so_in_the_child_alone(lab: Lab, kind: Kind, way: str) -> None:
@@ -133,7 +133,7 @@ def test_what_is_protected_in_a_child_is_so_in_the_child_alone(lab: Lab, kind: K
     lab.scan(span, returned=lab.decided(span, "child"), process="child")
 
 
-@pytest.mark.clause("fork-followed", "other-process", "written-since-protected")
+@pytest.mark.clause("fork-followed", "written-since-protected")
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_accessible and not kind.is_huge], ids=str)
 def test_a_child_that_works_is_recorded_while_its_parent_scans_it(lab: Lab, kind: Kind) -> None:
     span = followed(lab, kind, "protected")
@@ -146,7 +146,7 @@ def test_a_child_that_works_is_recorded_while_its_parent_scans_it(lab: Lab, kind
     assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(2, 3, C.WRITTEN),)
 
 
-@pytest.mark.clause("fork", "other-process")
+@pytest.mark.clause("fork")
 @pytest.mark.parametrize("name", ["anon", "shmem", "memfd-private"])
 def test_what_a_child_that_is_not_followed_writes_is_its_own(lab: Lab, name: str) -> None:
     span = forked(lab, BY_NAME[name], "protected")

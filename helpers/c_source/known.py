@@ -90,11 +90,11 @@ class _Program:
         """Those that change an answer of a kernel that keeps the contract, or of one that has all the others; but for
         those by which they would be hidden."""
         errata = met_by(errata, [step.operation for step in self.steps], self.facts)
-        hiding = {other for one in errata for other in one.hidden_by}
-        hidden = [one for one in errata if not hiding.isdisjoint(errata) and one.hidden_by]
-        told = [one for one in errata if one not in hidden]
-        shown = [one for one in errata if one not in hiding] if hidden else []
-        found = {one for some in (told, shown) for one in self.those_that_matter_together(some, likely)}
+        hidden = [one for one in errata if {*one.hidden_by} & {*errata}]
+        hiding = {other for one in hidden for other in one.hidden_by}
+        found: set[type[Erratum]] = set()
+        for apart in (hidden, hiding) if hidden else ((),):
+            found.update(self.those_that_matter_together([one for one in errata if one not in apart], likely))
         return [one for one in errata if one in found]
 
     def those_that_matter_together(

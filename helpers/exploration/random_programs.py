@@ -336,8 +336,6 @@ def _map_anew(draw: Draw, draft: _Draft) -> Operation:
     match draw(st.integers(0, 5)):
         case 0:
             return Unmap(span)
-        case 5:
-            return Resize(span, max(span.start + 1, draw(st.integers(span.end - 3, span.end + 3))))
         case 1:
             keeps = kind.backing is Backing.ANON and not kind.shared and draw(st.booleans())
             if kind.backing.is_hugetlb or draw(st.booleans()):
@@ -345,7 +343,9 @@ def _map_anew(draw: Draw, draft: _Draft) -> Operation:
                 behind = max([*draft.contract.memory, *(span.end for span, _, _ in draft.mappings)])
                 return Move(span, -(-(behind + 1) // huge) * huge, keeps)
             return Move(span, _place(draw, draft), keeps)
-        case 2 if not kind.backing.is_hugetlb:
+        case 2:
+            return Resize(span, max(span.start + 1, draw(st.integers(span.end - 3, span.end + 3))))
+        case 3 if not kind.backing.is_hugetlb:
             return Map(draw(st.sampled_from([span, Span(span.end, span.end + 1)])))
         case _:
             return Protection(span, draw(st.sampled_from([*Prot, Prot.WRITE])))

@@ -59,6 +59,7 @@ static void *follow(void *argument)
 static long fork_errand_boy(int *fd)
 {
 	pid_t child, parent = getpid();
+	long result;
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
@@ -71,12 +72,13 @@ static long fork_errand_boy(int *fd)
 			run_errands(ends[1]);
 		_exit(0);
 	}
+	result = child < 0 ? -errno : child;
 	close(ends[1]);
 	if (child < 0)
 		close(ends[0]);
 	else
 		*fd = ends[0];
-	return child < 0 ? -errno : child;
+	return result;
 }
 
 long native_fork(int userfaultfd, int fds[2])

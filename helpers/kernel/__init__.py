@@ -12,11 +12,11 @@ from helpers.kernel.mappings import Mappings
 from helpers.kernel.processes import Processes
 from helpers.kernel.scan import Scanning, scan_buffers
 from helpers.kernel.sizes import Sizes
-from helpers.kernel.tracking import FEATURES, has_feature, open_userfaultfd
+from helpers.kernel.tracking import FEATURES, has_features, open_userfaultfd
 from helpers.kernel.witnesses import huge_zero_frame
 from helpers.operations import KillChild
 
-__all__ = ["FEATURES", "Kernel", "Sizes", "has_feature", "huge_zero_frame", "open_userfaultfd", "scan_buffers"]
+__all__ = ["FEATURES", "Kernel", "Sizes", "has_features", "huge_zero_frame", "open_userfaultfd", "scan_buffers"]
 
 
 class Kernel(Mappings, Filling, Access, AdviceOnPages, Processes, Scanning):

@@ -10,6 +10,9 @@ from helpers.interface.uapi import CONSTANTS
 from helpers.kernel.tracking import TrackingOfWrites
 from helpers.operations import Answer, Fill, Filler, MoveIn, Refusal
 
+#: UFFDIO_MOVE(2const): EAGAIN, where not all was moved. What is left is asked for again, so many times.
+MOST_TRIES = 1000
+
 
 class Filling(TrackingOfWrites):
     """What the owner of a userfaultfd gives to pages that have no content."""
@@ -36,7 +39,11 @@ class Filling(TrackingOfWrites):
     def move_in(self, op: MoveIn) -> Answer:
         place, source = self.address(op.span.start), self.address(op.source)
         arg = ffi.new("struct uffdio_move *", {"dst": place, "src": source, "len": self.length(op.span)})
-        result = lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_MOVE"], arg)
+        fd, result, tries = self.userfaultfd_of(op.span), -errno.EAGAIN, 0
+        while result == -errno.EAGAIN and tries < MOST_TRIES:
+            result, tries = lib.native_ioctl(fd, MACHINE["UFFDIO_MOVE"], arg), tries + 1
+            moved = arg.move if result and arg.move <= arg.len else 0  # What is more is a negative errno.
+            arg.dst, arg.src, arg.len = arg.dst + moved, arg.src + moved, arg.len - moved
         if -result in (errno.EEXIST, errno.ENOENT, errno.EBUSY):
             return Refusal(-result)
         checked(result, str(op))

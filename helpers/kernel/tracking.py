@@ -40,9 +40,9 @@ def open_userfaultfd(features: int) -> int:
     return int(fd)
 
 
-def has_feature(name: str) -> bool:
-    """Whether there is a userfaultfd that has a feature, whose name is that of the kernel without UFFD_FEATURE."""
-    if (fd := open_userfaultfd(_features(name))) >= 0:
+def has_features(*names: str) -> bool:
+    """Whether there is a userfaultfd that has all of some features, by their names without UFFD_FEATURE."""
+    if (fd := open_userfaultfd(_features(*names))) >= 0:
         os.close(fd)
     return fd >= 0
 

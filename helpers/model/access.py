@@ -41,11 +41,7 @@ class Access(Memory):
     def fault_in(self, number: int, write: bool) -> None:
         """A page is loaded from or stored to by a process that may."""
         page = self.memory[number]
-        unusable = page.content in (Content.GUARD, Content.POISONED) or page.prot is Prot.NONE
-        if unusable or (write and page.prot is Prot.READ):
-            raise Unspecified(f"an access to page {number} is a fault that nothing handles")
-        if page.content is Content.NONE and self.may_wait(page):
-            raise Unspecified(f"an access to page {number} may wait for the owner of the userfaultfd")
+        self.require_access(number, page, write)
         if page.tracking is Tracking.ACCESS and page.protected:
             # (code) One entry maps a huge page, and is accessible again as a whole.
             for part in self.pages(self.unit(number)) if page.huge else [page]:
@@ -65,6 +61,14 @@ class Access(Memory):
                 self.write_to_huge_page(number, page)
             self.populate(page, write)
         self.make_entry(number)
+
+    def require_access(self, number: int, page: Page, write: bool) -> None:
+        """Raises Unspecified where the one who loads or stores doesn't come back from that."""
+        unusable = page.content in (Content.GUARD, Content.POISONED) or page.prot is Prot.NONE
+        if unusable or (write and page.prot is Prot.READ):
+            raise Unspecified(f"an access to page {number} is a fault that nothing handles")
+        if page.content is Content.NONE and self.may_wait(page):
+            raise Unspecified(f"an access to page {number} may wait for the owner of the userfaultfd")
 
     def may_wait(self, page: Page) -> bool:
         """userfaultfd.rst: for a page that isn't there, or for one that the file has and this mapping doesn't."""

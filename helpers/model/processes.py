@@ -8,7 +8,7 @@ from dataclasses import replace
 from helpers.model.access import Access
 from helpers.model.facts import Refused, Unspecified
 from helpers.model.pages import Content, Page, Space
-from helpers.operations import ChildWrite, Fork, KillChild, Prot, Scan, Tracking
+from helpers.operations import ChildWrite, Fork, KillChild, Scan, Tracking
 
 
 class Processes(Access):
@@ -50,10 +50,7 @@ class Processes(Access):
             raise Unspecified("there is no child")
         for number in op.span.pages():
             page = self.child[number]
-            if page.content in (Content.GUARD, Content.POISONED) or page.prot is not Prot.WRITE:
-                raise Unspecified(f"an access to page {number} is a fault that nothing handles")
-            if page.faults and page.content is Content.NONE:
-                raise Unspecified(f"an access to page {number} may wait for the owner of the userfaultfd")
+            self.require_access(number, page, write=True)
             if page.huge or page.wants_huge or page.is_of_huge_page or page.was_huge_of_file:
                 raise Unspecified("how much of a huge page a child gets a copy of")
             self.populate(page, write=True)

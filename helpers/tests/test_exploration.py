@@ -91,11 +91,6 @@ NOT_REACHED = {
                 'raise Unspecified("whether a page that a child had is known not to be shared any more")',
             ),
             (
-                "processes.py",
-                "if page.faults and page.content is Content.NONE:",
-                'raise Unspecified(f"an access to page {number} may wait for the owner of the userfaultfd")',
-            ),
-            (
                 "advice.py",
                 "elif part.was_huge_of_file and part.content is Content.PRESENT and not part.anonymous:",
                 "part.alternative = Content.NONE",

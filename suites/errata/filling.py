@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Condition, Erratum, Harm
+from helpers.deviations import Erratum, Harm
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.model import Content, Facts, Page
-from helpers.operations import MoveIn, Operation, Span
-
-
-def _moves_in(operation: Operation, facts: Facts) -> bool:
-    return isinstance(operation, MoveIn)
+from helpers.model import Content, Page
+from helpers.operations import Span
 
 
 class MovedInFromSwapStaysProtected(Erratum):
@@ -37,10 +33,6 @@ class MovedInFromSwapStaysProtected(Erratum):
         for place, source in {16: 18, 17: span.start}.items():
             lab.move_in(place, source)
         lab.scan((16, 22), mask=Category.WRITTEN, returned=Category.WRITTEN)
-
-    @classmethod
-    def is_met_by(cls) -> Condition:
-        return _moves_in
 
     def move_page(self, place: Page, page: Page) -> None:
         stays = page.protected and page.content is Content.SWAPPED

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Condition, Erratum, Harm
+from helpers.deviations import Erratum, Harm
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.model import Content, Facts, Page
-from helpers.operations import Fork, Operation, Tracking
+from helpers.model import Content, Page
+from helpers.operations import Tracking
 from suites.errata.emptiness import HoleNotWritten
-
-
-def _forks(operation: Operation, facts: Facts) -> bool:
-    return isinstance(operation, Fork)
 
 
 def _ask_of_a_child(lab: Lab, kind: str) -> None:
@@ -34,15 +30,11 @@ class ForkUnprotectsGuards(Erratum):
         "the bit that entries of swap have (make_uffd_wp_pte() in fs/proc/task_mmu.c), which copy_nonpresent_pte() in "
         "mm/memory.c keeps of all entries but markers"
     )
-    needs = ("guard regions", "fork events")
+    needs = ("fork events", "guard regions")
 
     @staticmethod
     def probe(lab: Lab) -> None:
         _ask_of_a_child(lab, "anon-guard")
-
-    @classmethod
-    def is_met_by(cls) -> Condition:
-        return _forks
 
     def copied(self, page: Page) -> Page:
         child = super().copied(page)
@@ -60,16 +52,12 @@ class ForkUnprotectsHugePagesOfFiles(Erratum):
         "copy_huge_pmd() in mm/huge_memory.c copies no entry of memory that isn't anonymous, since a fault brings it "
         "back; vma_needs_copy() in mm/memory.c says why registered memory needs its entries copied all the same"
     )
-    needs = ("thp", "fork events")
+    needs = ("fork events", "thp")
     hidden_by = (HoleNotWritten,)  # It is a hole in the child, then.
 
     @staticmethod
     def probe(lab: Lab) -> None:
         _ask_of_a_child(lab, "shmem-thp")
-
-    @classmethod
-    def is_met_by(cls) -> Condition:
-        return _forks
 
     def copied(self, page: Page) -> Page:
         child = super().copied(page)

@@ -51,9 +51,10 @@ static void fork_child(void)
 #include <poll.h>
 #include <pthread.h>
 
-/* From linux/userfaultfd.h, as far as it is about fork(2): the event is the first byte of a message. */
+/* From linux/userfaultfd.h, as far as it is about fork(2). */
 struct uffd_fork {
-	uint64_t event, child, unused[2];
+	uint8_t event, reserved[7];
+	uint32_t child, unused[5];
 };
 
 /* fork(2) waits for somebody to read what it tells of the child; a byte tells that there is nothing to come. */
@@ -63,7 +64,8 @@ static void *follow(void *end)
 	struct uffd_fork told;
 
 	poll(wait, 2, -1);
-	if (wait[0].revents & POLLIN && read(wait[0].fd, &told, sizeof(told)) == sizeof(told))
+	if (wait[0].revents & POLLIN && read(wait[0].fd, &told, sizeof(told)) == sizeof(told) &&
+	    told.event == UFFD_EVENT_FORK)
 		child_userfaultfd = (int)told.child;
 	return NULL;
 }

@@ -61,15 +61,26 @@ struct uffdio_move {
 	int64_t move;
 };
 
-/* UFFDIO_MOVE, which came after asynchronous protection. */
+/* UFFDIO_MOVE, which came after asynchronous protection. What a busy kernel hasn't moved is asked for again. */
 static int ask_to_move_in(int64_t start, int64_t stop, int64_t source)
 {
 	struct uffdio_move range = {
 		.dst = (uintptr_t)at(start), .src = (uintptr_t)at(source), .len = (stop - start) * PAGE,
 	};
+	int result = -1;
 
 	supports(UFFD_FEATURE_MOVE, "UFFDIO_MOVE");
-	return ioctl(userfaultfd(in_use), UFFDIO_MOVE, &range);
+	for (int tries = 0; tries < 1000; tries++) {
+		result = ioctl(userfaultfd(in_use), UFFDIO_MOVE, &range);
+		if (result == 0 || errno != EAGAIN)
+			break;
+		if (range.move > 0) {
+			range.dst += range.move;
+			range.src += range.move;
+			range.len -= range.move;
+		}
+	}
+	return result;
 }
 
 //@ move_in: ask_to_move_in promised
