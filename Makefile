@@ -28,7 +28,7 @@ check: setup
 	$(BIN)/python -m pytest -q -n auto -m "not boots and not long" helpers/tests vm/tests $(ARGS)
 
 check_long: setup
-	$(BIN)/python -m pytest -q -n auto -m long helpers/tests vm/tests $(ARGS)
+	$(BIN)/python -m pytest -q -n auto -m long -o timeout=600 helpers/tests vm/tests $(ARGS)
 
 # The tests of the harness that boot virtual machines, some 15 of them: needs QEMU, Debian's archive once, and minutes.
 check_vm: setup
