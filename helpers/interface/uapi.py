@@ -108,6 +108,7 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "MAP_NORESERVE": None,
     "MAP_HUGETLB": None,
     "MAP_FIXED": None,
+    "MAP_FIXED_NOREPLACE": "0x100000",
     "MAP_HUGE_SHIFT": "26",
     "MFD_CLOEXEC": "1U",
     "MFD_HUGETLB": "4U",

@@ -57,10 +57,24 @@ class Mappings(Files):
         place, lengths = self.address(op.span.start), (self.length(op.span), self.length(new))
         result = lib.native_mremap(place, *lengths, 0, 0)
         if result == -errno.ENOMEM:
+            self.require_memory(Span(op.span.end, op.end), str(op))
             return Refusal(errno.ENOMEM)
         checked(result, str(op))
         self.mapped.add(new)
         return None
+
+    def require_memory(self, span: Span, doing: str) -> None:
+        """ENOMEM is what mremap(2) says of room that is taken, and of limits of the process and of the machine as well.
+
+        Raises SuiteError where such a limit refuses a mapping of its own, too.
+        """
+        place, length = self.address(span.start), self.length(span)
+        flags = MACHINE["MAP_PRIVATE"] | MACHINE["MAP_ANONYMOUS"] | MACHINE["MAP_FIXED_NOREPLACE"]
+        result = lib.native_mmap(place, length, PROT[Prot.WRITE], flags, -1, 0)
+        if result == -errno.ENOMEM:
+            checked(result, doing)
+        if result >= 0:
+            checked(lib.native_munmap(result, length), f"munmap of what was mapped beside {doing}")
 
     def mprotect(self, op: Protection) -> None:
         checked(lib.native_mprotect(self.address(op.span.start), self.length(op.span), PROT[op.prot]), str(op))

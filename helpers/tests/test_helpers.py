@@ -23,6 +23,7 @@ from helpers.operations import (
     Map,
     Refusal,
     Register,
+    Resize,
     Scan,
     ScanResult,
     Span,
@@ -189,4 +190,19 @@ def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.M
     refused.native_madvise = lambda *arguments: -errno.EIO
     with pytest.raises(SuiteError, match="EIO"):
         Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
+    kernel.close()
+
+
+@on_kernel
+def test_a_limit_of_the_machine_is_no_answer_of_mremap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ENOMEM is the answer where the room is taken, or where the kernel has no other reason to give."""
+    kernel = Kernel(find_host().sizes)
+    refused = SimpleNamespace(native_mremap=lambda *arguments: -errno.ENOMEM, native_munmap=lambda *arguments: 0)
+    monkeypatch.setattr("helpers.kernel.mappings.lib", refused)
+    for result in (-errno.EEXIST, kernel.address(1)):
+        refused.native_mmap = lambda *arguments, result=result: result
+        assert Resize(Span(0, 1), 2).run(kernel) == Refusal(errno.ENOMEM)
+    refused.native_mmap = lambda *arguments: -errno.ENOMEM
+    with pytest.raises(SuiteError, match="ENOMEM"):
+        Resize(Span(0, 1), 2).run(kernel)
     kernel.close()

@@ -55,13 +55,31 @@ static void move_pages(int64_t start, int64_t stop, int64_t to)
 	remap(start, stop, to, MREMAP_DONTUNMAP);
 }
 
-//@ ask_to_resize: base
+//@ require_memory: base
+/* ENOMEM may be a limit's of the process, or of the machine: such a limit refuses a mapping of its own, too. */
+static void require_memory(int64_t start, int64_t stop)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	void *mapped = mmap(at(start), (stop - start) * PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	must(mapped == MAP_FAILED && errno == ENOMEM ? -1 : 0, "mremap");
+	if (mapped != MAP_FAILED)
+		munmap(mapped, (stop - start) * PAGE);
+}
+
+//@ ask_to_resize: require_memory
 /* mremap(2) of a mapping that may not be moved. */
 static int ask_to_resize(int64_t start, int64_t stop, int64_t new_end)
 {
 	void *resized = mremap(at(start), (stop - start) * PAGE, (new_end - start) * PAGE, 0);
+	int error = errno;
 
-	return resized == MAP_FAILED ? -1 : 0;
+	if (resized != MAP_FAILED)
+		return 0;
+	if (error == ENOMEM)
+		require_memory(stop, new_end);
+	errno = error;
+	return -1;
 }
 
 //@ resize: ask_to_resize promised
