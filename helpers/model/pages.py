@@ -93,8 +93,7 @@ class Page:
 
     def continues(self, other: Page) -> bool:
         """(code) Whether the mapping of this page is one with that of the page before it."""
-        same = ("backing", "shared", "prot", "file", "tracking", "faults", "wants_huge", "stays_small")
-        if any(getattr(self, name) != getattr(other, name) for name in same):
+        if _MAPPING(self) != _MAPPING(other):
             return False
         # Shared memory without a file is one of its own; its pages count from the start of its mapping. Those of
         # private memory count as if all memory were a file, and go on counting so where they are moved to.
@@ -125,6 +124,8 @@ class Page:
 
 #: All that a page is.
 STATE = attrgetter(*Page.__slots__)
+#: In what the pages of one mapping are alike.
+_MAPPING = attrgetter("backing", "shared", "prot", "file", "tracking", "faults", "wants_huge", "stays_small")
 
 
 class Space(dict[int, Page]):
