@@ -23,6 +23,7 @@ from helpers.lab import KernelDiffers, Lab
 from helpers.model import Facts, Model, Unspecified
 from helpers.operations import Operation, Region, ScanResult, Span, Target, Unmap
 from helpers.stubs import facts_of, stub_with
+from helpers.tests import first_failure
 from helpers.tests.faults import FAULTS
 from helpers.tests.reach import Branch, not_reached
 from helpers.tests.rediscovery import programs_until_found
@@ -400,3 +401,13 @@ def test_the_last_lines_of_a_run_say_how_many_programs_ran(stub: str, status: in
     else:
         asked = search(BY_NAME["anon-guard"]).all_of(2).programs
         assert f"pagemap-scan: {asked:,} programs: " in done.stdout
+
+
+def test_the_slowest_first_failure_is_told_first(capsys: pytest.CaptureFixture[str]) -> None:
+    first_failure.main(["soon", "late", "never"], {"soon": 1.0, "late": 4.0, "never": None}.__getitem__)
+    assert capsys.readouterr().out.splitlines() == [
+        "never: not found",
+        "late: 4.0 s",
+        "soon: 1.0 s",
+        "median of 2: 2.5 s",
+    ]
