@@ -96,6 +96,14 @@ class Deviation(Model):
         """What is different, in a sentence."""
         return " ".join((cls.__doc__ or "").split("\n\n")[0].split()).rstrip(".")
 
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        """From which operations on it may make a difference to a program.
+
+        A model that has it needn't be asked about other programs. To hold too often takes time, and nothing else.
+        """
+        return always
+
 
 class Erratum(Deviation):
     """A defect that some kernels have. Its name is that of the class in words, its docstring says what goes wrong.
@@ -124,10 +132,7 @@ class Erratum(Deviation):
 
     @classmethod
     def is_met_by(cls) -> Condition:
-        """From which operations on it may make a difference to a program; as far as ``needs`` tells, if nobody does.
-
-        A model that has it needn't be asked about other programs. To hold too often takes time, and nothing else.
-        """
+        """As far as ``needs`` tells, if nobody does."""
         return next((_MAKERS[need] for need in cls.needs if need in _MAKERS), always)
 
     @classmethod
