@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,35 @@ KNOWN = together(erratum for erratum in ERRATA if erratum.has_probe())
 
 #: Operations whose answer a program compares, rather than taking another one for a machine that is unfit.
 ASKED = Scan | ReadPagemap | Advise | Resize | MoveIn
+
+
+def overridden(fault: type[Model]) -> set[str]:
+    """The methods of the contract's model in whose place a fault has its own."""
+    return {name for name in vars(fault) if not name.startswith("__") and callable(getattr(Model, name, None))}
+
+
+def methods_called_by(records: Sequence[Record]) -> list[set[str]]:
+    """For each test, which of the methods that faults override the contract's model comes to.
+
+    A fault that overrides none of them alters no answer, and needn't be asked: most of the time would go there.
+    """
+    called: set[str] = set()
+
+    def noted(name: str) -> Callable[..., Any]:
+        def method(self: Model, *arguments: Any, **named: Any) -> Any:
+            called.add(name)
+            return getattr(super(noting, self), name)(*arguments, **named)
+
+        return method
+
+    names = {name for stub in BROKEN for name in overridden(FAULTS[stub])}
+    noting = type("Noting", (Model,), {name: noted(name) for name in names})
+    found = []
+    for record in records:
+        called.clear()
+        list(answers(noting(record.facts), record.steps))
+        found.append({*called})
+    return found
 
 
 def altered(fault: type[Model], record: Record) -> tuple[Sequence[Step], bool] | None:
@@ -76,6 +106,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     recorded = session.config.stash[RECORDER].records
     records = [record for record in recorded if record.steps and "swap" not in record.parameters]
     records.sort(key=lambda record: max(getattr(step.operation, "span", (0, 0))[1] for step in record.steps))
+    called = methods_called_by(records)
     for stub in BROKEN:
-        if program := program_for(stub, records):
+        due = overridden(FAULTS[stub])
+        met = [record for record, methods in zip(records, called, strict=True) if due & methods]
+        if program := program_for(stub, met):
             (Path(os.environ[PLACE]) / f"{stub}.c").write_text(program)
