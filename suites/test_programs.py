@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from helpers.exploration.breadth import ALL_KINDS, MANY_PAGES, Breadth
 from helpers.exploration.judge import Tally
-from helpers.exploration.random_programs import ALL_KINDS, MANY_PAGES, Breadth
 from helpers.exploration.settings import SETTINGS, Setting
 from helpers.plugins.exploration import Explorer, properties_of
 

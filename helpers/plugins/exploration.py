@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from helpers.exploration.alphabet import letters
 from helpers.exploration.as_test import as_test
+from helpers.exploration.breadth import Breadth
 from helpers.exploration.judge import Judge, RandomTally, Tally
-from helpers.exploration.random_programs import Breadth, programs
-from helpers.exploration.random_search import RandomSearch
 from helpers.exploration.search import Search
 from helpers.exploration.settings import Setting
 from helpers.exploration.worlds import World, full_world, small_world, world_of_stub
@@ -22,6 +22,9 @@ from helpers.operations import Operation, Target
 from helpers.plugins.labs import new_lab
 from helpers.plugins.machine import new_target
 from helpers.plugins.stash import LAB
+
+if TYPE_CHECKING:
+    from helpers.exploration.random_search import RandomSearch
 
 
 class Explorer:
@@ -48,6 +51,10 @@ class Explorer:
 
     def random_search(self, breadth: Breadth) -> RandomSearch:
         """A search among programs of any length, whose arguments are so wide."""
+        # Here, since to load hypothesis takes half a second of each process, and few tests need it.
+        from helpers.exploration.random_programs import programs
+        from helpers.exploration.random_search import RandomSearch
+
         base = self.new_base()
         world = self.world(breadth.is_small, base.host)
         drawn = programs(world.facts, base.errata, base.host.missing, breadth, self.may_hang)

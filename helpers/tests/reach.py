@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from helpers import model
 from helpers.exploration.alphabet import letters
-from helpers.exploration.random_programs import ALL_KINDS, MANY_PAGES, Program, programs
+from helpers.exploration.breadth import ALL_KINDS, MANY_PAGES
+from helpers.exploration.random_programs import Program, programs
 from helpers.exploration.settings import SETTINGS, Setting
 from helpers.exploration.states import State, States
 from helpers.exploration.stretched import small

@@ -123,6 +123,7 @@ def test_a_test_without_an_end_has_a_verdict_without_workers(tmp_path: Path, whi
     assert f"in {which}" in done.stderr, "where it was"
 
 
+@pytest.mark.long
 def test_a_call_from_which_the_kernel_does_not_come_back_is_its_fault(tmp_path: Path) -> None:
     done = run(tmp_path, "test_hangs", 2)
     assert done.returncode == 1 and "the kernel doesn't come back from a call" in done.stdout

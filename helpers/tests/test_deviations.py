@@ -162,12 +162,14 @@ def replays(tmp_path_factory: pytest.TempPathFactory) -> Replays:
     return Replays(programs)
 
 
+@pytest.mark.long
 def test_there_is_enough_to_be_told(replays: Replays) -> None:
     assert len(replays.programs) > 2000
     assert not {name_of(erratum) for erratum in ERRATA} & set(FAULTS)
     assert HISTORY and len(ASKED) * len(BROKEN) > 1000
 
 
+@pytest.mark.long
 @each_erratum
 def test_an_erratum_is_found_and_no_other(replays: Replays, erratum: type[Erratum]) -> None:
     """So what is known of a stub that has it is what the stub is, and the suite conforms with known defects."""
@@ -194,6 +196,7 @@ def test_any_two_errata_are_told_apart(replays: Replays) -> None:
         assert replays.found(*pair) == tuple(one for one in pair if not {*one.hidden_by} & {*pair})
 
 
+@pytest.mark.long
 def test_all_errata_together_are_known(replays: Replays) -> None:
     """Each is found beside all others, and none leaves open what a kernel answers that has them all."""
     told = tuple(one for one in ASKED if not {*one.hidden_by} & {*ASKED})
@@ -207,6 +210,7 @@ def test_an_erratum_is_hidden_by_those_that_it_says(erratum: type[Erratum]) -> N
         assert (erratum in found_by_probing(erratum, other)) is (other not in erratum.hidden_by), name_of(other)
 
 
+@pytest.mark.long
 def test_the_errata_that_are_named_are_those_that_matter(replays: Replays) -> None:
     """On a kernel that has all: without those that a failing test doesn't name, its answers are the same."""
     named: Counter[str] = Counter()
@@ -223,6 +227,7 @@ def test_the_errata_that_are_named_are_those_that_matter(replays: Replays) -> No
     assert len(named) > 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_suite_fails_on_a_stub_with_a_fault(replays: Replays, name: str) -> None:
     """Also where the probes take the fault for an erratum, which then explains a part of what it does."""

@@ -10,8 +10,9 @@ import pytest
 from helpers.deviations import name_of
 from helpers.exploration.alphabet import letters
 from helpers.exploration.as_test import as_test
+from helpers.exploration.breadth import ALL_KINDS, MANY_PAGES
 from helpers.exploration.judge import Judge, RandomTally
-from helpers.exploration.random_programs import ALL_KINDS, MANY_PAGES, programs
+from helpers.exploration.random_programs import programs
 from helpers.exploration.random_search import RandomSearch
 from helpers.exploration.search import Search
 from helpers.exploration.settings import SETTINGS, Setting

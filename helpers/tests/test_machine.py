@@ -18,6 +18,7 @@ from helpers.journal import Journal, MachineError
 from helpers.machine import JOURNAL, UNDO, Machine
 from helpers.tests.needs import on_kernel
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 root = pytest.mark.skipif(os.geteuid() != 0, reason="changes the machine's settings: run as root")
 
