@@ -101,7 +101,9 @@ DEATHS = {
 }
 
 
-@pytest.mark.parametrize(("workers", "untold"), [(0, UNTOLD_ONES), (2, UNTOLD_ONES), (2, DEATHS)])
+@pytest.mark.parametrize(
+    ("workers", "untold"), [(0, UNTOLD_ONES), (2, UNTOLD_ONES), pytest.param(2, DEATHS, marks=pytest.mark.long)]
+)
 def test_what_is_no_fault_of_the_kernels_is_not_told(tmp_path: Path, workers: int, untold: dict[str, str]) -> None:
     done = run(tmp_path, " or ".join(untold), workers)
     told = [line for line in done.stdout.splitlines() if line.startswith("pagemap-scan: 1 test: ")]

@@ -27,6 +27,7 @@ from vm.results.verdict import CONFORMS, DOES_NOT, NOT_ASKED, Verdict
 from vm.tests import handwritten
 from vm.tests.handwritten import FILE, KERNEL, crash_of, reports_of
 
+pytestmark = pytest.mark.long
 PANIC = Trouble("the kernel panicked: sysrq triggered crash")
 WARNING = (
     "------------[ cut here ]------------",
