@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from _pytest.junitxml import xml_key  # As record_testsuite_property has it, which only tests can have.
 
 from helpers.plugins.machine import CHECKOUT
 from helpers.plugins.stash import TROUBLES
@@ -26,12 +29,28 @@ PLUGINS = ("helpers.plugins.verdict", "helpers.plugins.report", "helpers.plugins
 ENVIRONMENT = dict.fromkeys(("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"), "")
 
 
+@dataclass(frozen=True)
+class Times:
+    """When the run was that is reported again, as JUnit's report asks its session. Both in seconds, the first of the
+    epoch."""
+
+    start: float
+    seconds: float
+
+    def elapsed(self) -> Times:
+        return self
+
+    def as_utc(self) -> datetime:
+        return datetime.fromtimestamp(self.start, UTC)
+
+
 class Replay:
     """Stands in for collecting and running. ``planned``: how many tests there would have been."""
 
     def __init__(self, config: pytest.Config, subject: Mapping[str, Any], planned: int) -> None:
         self.config = config
         self.planned = planned
+        self.start: float | None = None
         config.stash[SUBJECT] = Subject(**subject)
 
     @pytest.hookimpl(tryfirst=True)
@@ -46,6 +65,7 @@ class Replay:
         ended = {report.nodeid for report in reports if report.when == "teardown"}
         unended = {report.nodeid: report.user_properties for report in reports if report.nodeid not in ended}
         reports += [ending(test, properties) for test, properties in unended.items()]
+        self.start = min((report.start for report in reports), default=None)
         hook = self.config.hook
         for report in reports:
             if report.when == "setup":
@@ -55,6 +75,13 @@ class Replay:
                 hook.pytest_runtest_logfinish(nodeid=report.nodeid, location=report.location)
         self.conclude(session)
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Before JUnit's report is written: it is of the run, not of this session."""
+        xml: Any = self.config.stash.get(xml_key, None)
+        if xml and self.start is not None:
+            xml.suite_start = Times(self.start, self.config.stash[TALLY].seconds)
 
     def reports(self) -> list[pytest.TestReport]:
         """All that is to be reported."""

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -77,6 +78,10 @@ def test_a_log_says_what_the_run_said(tmp_path: Path) -> None:
         }
     )
     assert any(one.kinds for one in found.outcomes)
+    told = ElementTree.parse(xml_again).getroot().find("testsuite")
+    assert float(told.get("time")) == pytest.approx(found.verdict["seconds"], abs=0.001)
+    begun = datetime.fromisoformat(told.get("timestamp")).timestamp()
+    assert begun == pytest.approx(min(entry["start"] for entry in found.reports), abs=0.001)
     assert sorted(again.stdout.splitlines()) == sorted(said.read_text().splitlines())
     assert again.stderr.splitlines()[-1] == found.verdict["line"]
     assert {*strict.read(whole(again.stdout)).outcomes.values()} == {"pass", "fail", "skip"}
