@@ -408,6 +408,21 @@ def test_a_guard_region_can_be_protected(lab: Lab) -> None:
     assert lab.scan(span, mask=WRITTEN).regions == ()
 
 
+@pytest.mark.clause("guard-marker", "unregister")
+@pytest.mark.parametrize("is_closed", [False, True], ids=["unregistered", "closed"])
+@pytest.mark.parametrize("keeps", [False, True], ids=["moved", "pages-moved"])
+def test_a_guard_region_that_is_moved_has_no_protection_left(lab: Lab, is_closed: bool, keeps: bool) -> None:
+    span = lab.prepare(BY_NAME["anon-guard"])
+    lab.scan(span, WP, mask=WRITTEN)
+    if is_closed:
+        lab.close_userfaultfd()
+    else:
+        lab.unregister(span)
+    lab.move(span, to=32, keeps_mapping=keeps)
+    lab.scan((32, 32 + span.end))
+    lab.read_pagemap((32, 32 + span.end))
+
+
 @pytest.mark.clause("userfaultfd-refusals")
 @pytest.mark.parametrize("how", ["protect", "unprotect"])
 def test_what_is_not_registered_is_not_protected(lab: Lab, how: str) -> None:

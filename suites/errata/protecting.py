@@ -9,7 +9,7 @@ from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Refused
 from helpers.model.bits import WP_MATCHING, WPALLOWED
 from helpers.model.walk import Walk
-from helpers.operations import Answer, At, CloseUserfaultfd, Operation, Scan, Tracking, Unregister, WriteProtect
+from helpers.operations import Answer, At, CloseUserfaultfd, Move, Operation, Scan, Tracking, Unregister, WriteProtect
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -146,6 +146,13 @@ class GuardsStayProtected(Erratum):
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
         guards = self.protected_guards()
         super().close_userfaultfd(op)
+        for page in guards:
+            page.protected = True
+
+    def move(self, op: Move) -> None:
+        """move_ptes() takes protection off what was registered, and leaves it to what isn't any more."""
+        guards = [page for page in self.protected_guards() if page.tracking is Tracking.NONE]
+        super().move(op)
         for page in guards:
             page.protected = True
 
