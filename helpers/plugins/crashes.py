@@ -67,6 +67,8 @@ class Crashes:
         self.words: dict[Any, int] = {}
         #: Why each died that ended in no test.
         self.deaths: dict[Any, str] = {}
+        #: What the tests that run said of themselves when they were set up: clauses, and kinds of memory.
+        self.properties: dict[str, list[tuple[str, object]]] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -93,6 +95,7 @@ class Crashes:
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         why = self.deaths.pop(report.node, "its worker died")
         report.when = "setup"
+        report.user_properties.extend(self.properties.get(crashitem, ()))
         if has_oopsed() and not self.had_oopsed:
             why = f"the kernel oopsed, and {why}"
         elif not why.startswith(HANGS):
@@ -103,8 +106,12 @@ class Crashes:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Any:
         result = yield
+        if report.when == "teardown":
+            self.properties.pop(report.nodeid, None)
+        elif report.when == "setup" and report.passed:
+            self.properties[report.nodeid] = list(report.user_properties)
         if vars(report).pop("has_no_end", False):
-            last = ending(report.nodeid)
+            last = ending(report.nodeid, self.properties.get(report.nodeid, ()))
             last.node = report.node  # type: ignore[attr-defined]
             self.config.hook.pytest_runtest_logreport(report=last)
         return result

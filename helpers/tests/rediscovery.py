@@ -6,10 +6,10 @@ The programs come as they do in a run that isn't divided: those of one operation
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from helpers.deviations import Deviation
+from helpers.deviations import Deviation, name_of
 from helpers.exploration.alphabet import letters
 from helpers.exploration.judge import Judge
 from helpers.exploration.search import Branch, Search
@@ -20,6 +20,7 @@ from helpers.model import Facts, Model
 from helpers.operations import Operation
 from helpers.stubs import facts_of
 from helpers.tests.faults import FAULTS
+from suites.errata import ERRATA
 
 
 class _FoundIt(Exception):
@@ -79,15 +80,20 @@ def programs_until_found(broken: type[Deviation], depth: int = 2) -> int | None:
     return None
 
 
+#: What is looked for.
+DEVIATIONS = {**FAULTS, **{name_of(erratum): erratum for erratum in ERRATA if erratum.has_probe()}}
+
+
 def _row(name: str) -> tuple[str, int | None]:
-    return name, programs_until_found(FAULTS[name])
+    return name, programs_until_found(DEVIATIONS[name])
 
 
-def main(found: Callable[[str], tuple[str, int | None]] = _row) -> None:
-    """Prints a line for each planted fault, those first that take longest."""
+def main() -> None:
+    """Prints a table of planted faults and known defects, those first that take longest."""
     with multiprocessing.Pool() as pool:
-        rows = pool.map(found, FAULTS, chunksize=1)
-    for name, programs in sorted(rows, key=lambda row: -1 if row[1] is None else -row[1]):
+        rows = pool.map(_row, DEVIATIONS, chunksize=1)
+    print("| | programs |\n|---|---|")
+    for name, programs in sorted(rows, key=lambda row: (row[1] is not None, -(row[1] or 0), row[0])):
         print(f"| {name} | {'not found' if programs is None else f'{programs:,}'} |")
 
 

@@ -50,6 +50,8 @@ def test_ends(): os._exit(1)
 @pytest.fixture
 def broken(): raise OSError(12, "Cannot allocate memory")
 def test_fixture(broken): pass
+@pytest.fixture(autouse=True)
+def named(request): request.node.user_properties.append(("clause", "atomic"))
 @pytest.fixture
 def differing(): raise KernelDiffers("the kernel differs")
 def test_differing_fixture(differing): pass
@@ -81,6 +83,14 @@ def counts(directory: Path) -> tuple[int, int]:
     shown = [outcome for outcome, _ in shown_on(directory / "report.html").values()]
     assert sum(shown.count(outcome) for outcome in ("failed", "untold")) == sum(found)
     return tuple(found)
+
+
+def test_a_test_whose_worker_died_keeps_what_it_said_of_itself(tmp_path: Path) -> None:
+    run(tmp_path, "test_ends", 2)
+    cases = ElementTree.parse(tmp_path / "report.xml").iter("testcase")
+    (died,) = (case for case in cases if case.get("name") == "test_ends")
+    assert ("clause", "atomic") in [(one.get("name"), one.get("value")) for one in died.iter("property")]
+    assert died.find("error") is not None
 
 
 #: What is no fault of the kernel's, and the reason that is said.
