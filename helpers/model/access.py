@@ -83,6 +83,9 @@ class Access(Memory):
             raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
         if page.is_huge_of_file and not page.is_of_huge_page and page.tracking is Tracking.NONE:
             raise Unspecified("whether a file's huge page stays one when it is written to where none is wanted")
+        if page.protected and page.is_huge_of_file and Faults.MINOR in page.faults:
+            # (code) wp_huge_pmd() takes it out of the page tables, and the file still has it.
+            raise Unspecified(f"whether a write to page {number} of a file's huge page is a minor fault")
         if page.protected and page.is_huge_of_file and page.is_of_huge_page:
             # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).
             for part in self.pages(unit):

@@ -119,6 +119,11 @@ NOT_REACHED = {
             ),
             (
                 "access.py",
+                "if page.protected and page.is_huge_of_file and Faults.MINOR in page.faults:",
+                'raise Unspecified(f"whether a write to page {number} of a file\'s huge page is a minor fault")',
+            ),
+            (
+                "access.py",
                 "if page.is_huge_of_file and not page.is_of_huge_page and page.tracking is Tracking.NONE:",
                 'raise Unspecified("whether a file\'s huge page stays one when it is written to where none is wanted")',
             ),

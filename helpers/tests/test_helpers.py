@@ -20,6 +20,8 @@ from helpers.model import Facts, Model, Unspecified
 from helpers.operations import (
     Advice,
     Advise,
+    Faults,
+    KernelWrite,
     Map,
     Refusal,
     Register,
@@ -34,6 +36,7 @@ from helpers.operations import (
     verbs,
 )
 from helpers.plugins.clauses import catalogue
+from helpers.stubs import facts_of
 from helpers.tests.needs import on_kernel
 from suites.errata import ERRATA
 
@@ -191,6 +194,23 @@ def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.M
     with pytest.raises(SuiteError, match="EIO"):
         Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
     kernel.close()
+
+
+@pytest.mark.parametrize("writes", [Write, KernelWrite])
+def test_a_write_for_which_a_userfaultfd_is_waited_for_is_left_alone(writes: type[Write | KernelWrite]) -> None:
+    """To a huge page of a file that is protected, and registered for minor faults: it is taken out of the tables."""
+    model = Model(facts_of("faithful"))
+    span = Span(0, model.facts.pages_per_huge_page)
+    for operation in (
+        Map(span, shared=True),
+        Write(span),
+        Advise(span, Advice.COLLAPSE),
+        Register(span, faults=Faults.MINOR),
+        Scan(span, flags=ScanFlag.WP_MATCHING, mask=Category.WRITTEN),
+    ):
+        operation.run(model)
+    with pytest.raises(Unspecified):
+        writes(Span(1, 2)).run(model)
 
 
 @on_kernel
