@@ -16,6 +16,7 @@ pytest_plugins = [
     "helpers.plugins.blame",
     "helpers.plugins.crashes",
     "helpers.plugins.limits",
+    "helpers.plugins.order",
     "helpers.plugins.labs",
     "helpers.plugins.exploration",
     "helpers.plugins.clauses",

@@ -1,6 +1,5 @@
 """Programs that nobody wrote: whatever is done to memory, every answer is the contract's."""
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +8,7 @@ from helpers.exploration.breadth import ALL_KINDS, MANY_PAGES, Breadth
 from helpers.exploration.judge import Tally
 from helpers.exploration.settings import SETTINGS, Setting
 from helpers.plugins.exploration import Explorer, properties_of
+from helpers.plugins.order import workers
 
 #: Into so many tests the programs of a setting are divided, by their first letter, where they are more than two long.
 BLOCKS = 20
@@ -42,11 +42,6 @@ def divided(config: pytest.Config) -> list[object]:
     ]
 
 
-def workers() -> int:
-    """How many processes share the run, as each of them knows it."""
-    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-
-
 def chunks(config: pytest.Config) -> int:
     """Into how many tests random programs are divided."""
     seconds = config.getoption("seconds")
@@ -67,6 +62,23 @@ def record(tally: Tally, record_property: Callable[[str, object], None]) -> None
 
 @whatever
 @pytest.mark.first
+@pytest.mark.python_only("programs by the hundred, which are made as they run")
+@pytest.mark.parametrize(
+    "setting", [pytest.param(one, marks=pytest.mark.needs(*one.needs)) for one in SETTINGS], ids=str
+)
+def test_every_program_of_one_operation(
+    explorer: Explorer, setting: Setting, record_property: Callable[[str, object], None]
+) -> None:
+    """For itself and before the others, since it is what finds most."""
+    search = explorer.search(setting)
+    tally = search.all_of(1)
+    record(tally, record_property)
+    assert tally.programs == len(search.alphabet) == tally.ran + tally.unspecified + tally.passed_over
+    assert tally.ran > 0
+
+
+@whatever
+@pytest.mark.first
 @pytest.mark.python_only("programs by the thousand, which are made as they run")
 def test_every_short_program(
     explorer: Explorer,
@@ -75,12 +87,15 @@ def test_every_short_program(
     pytestconfig: pytest.Config,
     record_property: Callable[[str, object], None],
 ) -> None:
+    """Of two operations and, with --depth, of more."""
     search = explorer.search(setting)
     depth, (place, blocks) = pytestconfig.getoption("depth"), block
+    if depth < 2:
+        pytest.skip("--depth=1 asks for programs of one operation alone")
     first = range(place, len(search.alphabet), blocks)
-    tally = search.all_of(depth, first)
+    tally = search.all_of(depth, first, shortest=2)
     record(tally, record_property)
-    assert tally.programs == len(first) * sum(len(search.alphabet) ** more for more in range(depth))
+    assert tally.programs == len(first) * sum(len(search.alphabet) ** more for more in range(1, depth))
     assert tally.programs == tally.ran + tally.unspecified + tally.passed_over
     assert tally.ran > 0
 

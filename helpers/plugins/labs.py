@@ -41,20 +41,6 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     del request.node.stash[LAB]  # Pages by the thousand, which nobody looks at any more.
 
 
-#: The markers of what comes late, the last first.
-_LATE = ("may_hang", "last")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes many hours isn't part of a run that didn't ask for it; what finds most comes first, and what may end
-    the run comes last."""
-    items.sort(key=lambda item: (not item.get_closest_marker("first"), *map(bool, map(item.get_closest_marker, _LATE))))
-    if config.getoption("exhaustive"):
-        return
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])
-    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what can't be asked in this way, with how it can."""
     if item.get_closest_marker("may_hang") and not item.config.getoption("dangerous"):

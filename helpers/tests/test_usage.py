@@ -107,3 +107,16 @@ def test_make_runs_the_suite_whatever_python_is_told_of_paths() -> None:
         pytest.skip("the checkout has no environment of make's: run make setup")
     done = subprocess.run(["make", "setup"], cwd=ROOT, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 0, done.stderr
+
+
+def test_each_worker_begins_with_what_finds_most_and_ends_with_the_masks() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "--stub=faithful", "suites"]
+    variables = {**os.environ, "PYTEST_XDIST_WORKER_COUNT": "2"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60)
+    named = [line for line in done.stdout.splitlines() if line.startswith("suites/")]
+    half = (len(named) + 1) // 2
+    assert len({*named}) == len(named) > 3_000
+    for hand in named[:half], named[half:]:
+        assert "one_operation" in hand[0]
+        masks = [place for place, name in enumerate(hand) if "mask_combination" in name]
+        assert masks and masks[0] > 0.8 * len(hand), "behind them is what may hang a kernel"
