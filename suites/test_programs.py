@@ -45,7 +45,7 @@ def divided(config: pytest.Config) -> list[object]:
 def chunks(config: pytest.Config) -> int:
     """Into how many tests random programs are divided."""
     seconds = config.getoption("seconds")
-    return CHUNKS if seconds is None else max(1, round(seconds / SECONDS)) * workers()
+    return CHUNKS if seconds is None else max(1, round(seconds / SECONDS)) * workers(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -116,6 +116,6 @@ def test_random_programs(
     programs, seconds = (pytestconfig.getoption(name) for name in ("programs", "seconds"))
     search = explorer.random_search(breadth)
     seed = (pytestconfig.getoption("seed") * 1_000 + chunk) * 1_000
-    tally = search.run(seed, max(1, round(programs * of_all)), seconds and seconds * workers() * of_all)
+    tally = search.run(seed, max(1, round(programs * of_all)), seconds and seconds * workers(pytestconfig) * of_all)
     record(tally, record_property)
     assert tally.programs == tally.ran > 0

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 #: The markers of what comes late, the last first.
 _LATE = ("may_hang", "last")
 
 
-def workers() -> int:
-    """How many processes share the run, as each of them knows it."""
-    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+def workers(config: pytest.Config) -> int:
+    """How many processes share the run, as each of them knows it. The environment would tell a run inside a test of
+    the workers of that test's run."""
+    return int(getattr(config, "workerinput", {}).get("workercount", 1))
 
 
 def dealt(items: list[pytest.Item], hands: int) -> list[pytest.Item]:
-    """As cards are, and the hands one behind the other: each begins with what comes first."""
-    return [item for first in range(hands) for item in items[first::hands]]
+    """As cards are, and the hands one behind the other: each begins with what comes first.
+
+    Where they don't come out even the last are larger, as pytest-xdist's stretches are.
+    """
+    return [item for first in reversed(range(hands)) for item in items[first::hands]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -29,4 +31,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("exhaustive"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])
         items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
-    items[:] = dealt(items, workers())
+    items[:] = dealt(items, workers(config))

@@ -27,7 +27,9 @@ def seconds_until_told(fault: str) -> float | None:
         options = ["-q", "-x", "-n", "2", f"--stub={fault}", f"--failures={kept}"]
         begun = time.monotonic()
         done = subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, capture_output=True, timeout=LIMIT)
-        return time.monotonic() - begun if done.returncode == 1 else None
+        if done.returncode not in (0, 1):
+            raise SystemExit(f"{fault}: pytest ended with status {done.returncode}")
+        return time.monotonic() - begun if done.returncode else None
 
 
 def main(faults: Sequence[str], told: Callable[[str], float | None] = seconds_until_told) -> None:
