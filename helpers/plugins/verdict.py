@@ -201,7 +201,8 @@ class Verdict:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Any:
         missed = session.testscollected - len(self.tally.reported)
-        if missed > 0 and not self.tally.has_failed_itself:
+        refused = exitstatus == pytest.ExitCode.USAGE_ERROR
+        if missed > 0 and not refused and not self.tally.has_failed_itself:
             self.tally.trouble(f"{missed} of {session.testscollected} tests weren't reached")
         session.exitstatus = self.tally.status
         return (yield)

@@ -43,6 +43,25 @@ def test_reruns_are_refused(tmp_path: Path) -> None:
     assert done.returncode == 4 and done.stderr.startswith("ERROR: --reruns: a test that fails and then doesn't has ")
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        (["-k", "scan and"], "Wrong expression passed to '-k': scan and: at column 9: "),
+        (["-m", "no_such"], "Unknown marker(s) in '-m' expression: no_such."),
+        (["suites/no_such.py"], "file or directory not found: suites/no_such.py"),
+        ([f"{TEST[:-1]}-or-not]"], f"not found: {ROOT}/{TEST.partition('[')[0]}"),
+    ],
+    ids=["keyword", "marker", "file", "test"],
+)
+def test_tests_that_there_are_not_are_a_fault_of_the_command_line(workers: int, chosen: list[str], says: str) -> None:
+    """pytest-xdist's workers, who alone collect them, keep to themselves what they refuse."""
+    test = [TEST] * (chosen[0].startswith("-"))
+    done = run("-n", str(workers), *chosen, *test)
+    assert done.returncode == 4 and done.stderr.startswith(f"ERROR: {says}"), done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("pagemap-scan: not tested; ")
+
+
 @pytest.mark.parametrize(
     "how", ["relative", "absolute", "link", "from-elsewhere", "link-from-elsewhere", "module", "in-suites"]
 )
