@@ -35,7 +35,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 class Workers:
-    """In the controlling process, where pytest-xdist, whose workers collect the tests, keeps what they refuse to itself."""
+    """In the controlling process: pytest-xdist's workers collect the tests, and it keeps what they refuse."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
