@@ -228,6 +228,20 @@ def test_a_huge_page_of_shared_memory_that_is_reclaimed_is_what_it_was(lab: Lab,
     lab.scan(span)
 
 
+@pytest.mark.clause("advice-pageout", "written-since-protected")
+def test_a_part_of_a_file_is_reclaimed_and_the_rest_is_as_it_was(lab: Lab) -> None:
+    """A file system may have all of it in one folio, which isn't split as long as it is dirty."""
+    lab.require("disk", "swap")
+    lab.map((0, 12), Backing.FILE, shared=True)
+    lab.register((0, 12))
+    lab.write((0, 12))
+    lab.protect((0, 12))
+    lab.write((4, 8))
+    lab.advise((0, 11), Advice.PAGEOUT)
+    assert lab.scan((0, 12), mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(4, 8, C.WRITTEN),)
+    lab.scan((0, 12))
+
+
 @pytest.mark.clause("advice-dontneed")
 def test_dropping_anonymous_memory_is_writing_to_it(lab: Lab) -> None:
     span = lab.prepare(BY_NAME["anon"])

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE / "_build"
 LIBRARY = BUILD / "native.so"
 BINDING = BUILD / "_native.py"
-C_FILES = (HERE / "native.c", HERE / "child.c", HERE / "pin.c", HERE / "failing.c")
+C_FILES = (HERE / "native.c", HERE / "unreturned.c", HERE / "child.c", HERE / "pin.c", HERE / "failing.c")
 SOURCES = (*C_FILES, HERE / "native.h", HERE / "uapi.py", HERE / "build.py")
 CFLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-pthread")
 

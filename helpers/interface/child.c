@@ -18,10 +18,10 @@ struct errand {
 static void run_errands(int fd)
 {
 	struct errand errand;
-	char done = 1;
+	long done;
 
 	while (read(fd, &errand, sizeof(errand)) == sizeof(errand)) {
-		native_write(errand.address, errand.count, errand.page_size);
+		done = native_write(errand.address, errand.count, errand.page_size);
 		if (write(fd, &done, sizeof(done)) != sizeof(done))
 			break;
 	}
@@ -30,11 +30,11 @@ static void run_errands(int fd)
 long native_child_writes(int fd, uint64_t address, size_t count, size_t page_size)
 {
 	struct errand errand = { address, count, page_size };
-	char done;
+	long done;
 
 	if (write(fd, &errand, sizeof(errand)) != sizeof(errand))
 		return -errno;
-	return read(fd, &done, sizeof(done)) == sizeof(done) ? 0 : -ECHILD;
+	return read(fd, &done, sizeof(done)) == sizeof(done) ? done : -ECHILD;
 }
 
 /* Of whom fork(2) waits for an event to be read; it waits itself for that, or for a byte in its pipe. */

@@ -1,6 +1,6 @@
 /*
- * What must be C: system calls whose errno must not get lost, touching memory, the loop over all mask
- * combinations, and threads that write while a scan runs.
+ * What must be C: system calls whose errno must not get lost, the loop over all mask combinations, and threads that
+ * write while a scan runs.
  */
 #define _GNU_SOURCE
 #include "native.h"
@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -55,67 +54,6 @@ long native_mprotect(uint64_t address, size_t length, int prot)
 	return or_errno(mprotect((void *)(uintptr_t)address, length, prot));
 }
 
-#ifndef sigev_notify_thread_id
-#define sigev_notify_thread_id _sigev_un._tid
-#endif
-/* Seconds that a system call may wait for something; far more than any of those here has to wait for. */
-#define PATIENCE 30
-/* The first timer of a process is a null pointer. */
-#define NO_TIMER ((timer_t)-1)
-
-static __thread sigjmp_buf way_out;
-
-static void take_the_way_out(int number)
-{
-	(void)number;
-	siglongjmp(way_out, 1);
-}
-
-/* A timer that interrupts this very thread. */
-static timer_t alarm_for_this_thread(clockid_t clock, long milliseconds)
-{
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
-	struct itimerspec when = { .it_value = { milliseconds / 1000, milliseconds % 1000 * 1000000 } };
-	timer_t timer;
-
-	event.sigev_notify_thread_id = syscall(SYS_gettid);
-	if (timer_create(clock, &event, &timer))
-		return NO_TIMER;
-	timer_settime(timer, 0, &when, NULL);
-	return timer;
-}
-
-/*
- * A kernel may begin a call anew for ever, which a signal handler alone doesn't end: the way out of it leads past the
- * call. Time is counted in which this thread runs, so that a busy machine is no kernel that hangs.
- */
-long native_madvise(uint64_t address, size_t length, int advice, long milliseconds)
-{
-	struct sigaction before, action = { .sa_handler = take_the_way_out, .sa_flags = SA_NODEFER };
-	sigset_t mask_before, alarms;
-	timer_t volatile running = NO_TIMER, waiting = NO_TIMER;
-	volatile long result = NATIVE_DOES_NOT_RETURN;
-
-	sigemptyset(&alarms);
-	sigaddset(&alarms, SIGRTMIN);
-	pthread_sigmask(SIG_UNBLOCK, &alarms, &mask_before);
-	sigaction(SIGRTMIN, &action, &before);
-	if (!sigsetjmp(way_out, 1)) {
-		running = alarm_for_this_thread(CLOCK_THREAD_CPUTIME_ID, milliseconds);
-		waiting = alarm_for_this_thread(CLOCK_MONOTONIC, milliseconds + 1000 * PATIENCE);
-		/* Without an alarm nothing would end a call that doesn't return: it isn't made. */
-		result = running == NO_TIMER || waiting == NO_TIMER ? -EAGAIN :
-			 or_errno(madvise((void *)(uintptr_t)address, length, advice));
-	}
-	if (running != NO_TIMER)
-		timer_delete(running);
-	if (waiting != NO_TIMER)
-		timer_delete(waiting);
-	sigaction(SIGRTMIN, &before, NULL);
-	pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
-	return result;
-}
-
 long native_mremap(uint64_t from, size_t length, size_t new_length, int flags, uint64_t to)
 {
 	void *moved = mremap((void *)(uintptr_t)from, length, new_length, flags, (void *)(uintptr_t)to);
@@ -156,26 +94,6 @@ long native_vm_write(uint64_t address, size_t length)
 long native_pwrite(int fd, const char *bytes, size_t length, int64_t offset)
 {
 	return or_errno(pwrite(fd, bytes, length, offset));
-}
-
-void native_write(uint64_t address, size_t count, size_t page_size)
-{
-	volatile unsigned char *byte = (volatile unsigned char *)(uintptr_t)address;
-
-	/* Not zero, and not what other workers store: KSM merges what is equal, whosoever's it is. */
-	unsigned char mark = getpid() % 255 + 1;
-
-	/* A store and nothing else: an emulator makes a load of its own out of what adds to memory. */
-	for (; count; count--, byte += page_size)
-		*byte = mark;
-}
-
-void native_read(uint64_t address, size_t count, size_t page_size)
-{
-	volatile unsigned char *byte = (volatile unsigned char *)(uintptr_t)address;
-
-	for (; count; count--, byte += page_size)
-		(void)*byte;
 }
 
 long native_die_with_parent(void)

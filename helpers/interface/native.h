@@ -26,16 +26,16 @@ long native_pwrite(int fd, const char *bytes, size_t length, int64_t offset);
 #define NATIVE_DOES_NOT_RETURN -100000
 long native_madvise(uint64_t address, size_t length, int advice, long milliseconds);
 
-/* One byte in each of count pages: stored, or loaded. */
-void native_write(uint64_t address, size_t count, size_t page_size);
-void native_read(uint64_t address, size_t count, size_t page_size);
+/* One byte in each of count pages: stored, or loaded. 0, unless it was ended in a page: then NATIVE_DOES_NOT_RETURN. */
+long native_write(uint64_t address, size_t count, size_t page_size);
+long native_read(uint64_t address, size_t count, size_t page_size);
 
 /*
  * A child that shares nothing but a copy of the memory; it dies with its parent. Stores in fds[0] what it is told by, and
  * in fds[1] its own userfaultfd where the given one, if there is one, tells of the child by an event, else -1.
  */
 long native_fork(int userfaultfd, int fds[2]);
-/* The child stores a byte in each of count pages. -ECHILD where that was its end. */
+/* The child does what native_write() does. -ECHILD where that was its end. */
 long native_child_writes(int fd, uint64_t address, size_t count, size_t page_size);
 long native_die_with_parent(void);
 

@@ -32,8 +32,8 @@ MACHINE: dict[str, int] = {
 }
 
 
-def checked(result: int, doing: str) -> int:
-    """The result of a system call that isn't under test; raises SuiteError when it is an error."""
+def checked(result: int, doing: object) -> int:
+    """The result of a system call that isn't under test. Raises SuiteError, which says ``doing`` what, for an errno."""
     if result < 0:
         raise SuiteError(f"{doing}: {errno.errorcode.get(-result, -result)}: {os.strerror(-result)}")
     return result

@@ -7,17 +7,25 @@ import tempfile
 
 from helpers.interface.native import MACHINE, SuiteError, checked, lib
 from helpers.kernel.arena import Arena
-from helpers.operations import KernelWrite, Read, Span, Write, Writer, len_of
+from helpers.operations import DOES_NOT_RETURN, Answer, KernelWrite, Read, Span, Write, Writer, len_of
+
+
+def answer_of(result: int, doing: object) -> Answer:
+    """What comes of an access that isn't refused. Raises SuiteError for an errno, which isn't the kernel's fault."""
+    if result == lib.NATIVE_DOES_NOT_RETURN:
+        return DOES_NOT_RETURN
+    checked(result, doing)
+    return None
 
 
 class Access(Arena):
     """Each page of a span is touched."""
 
-    def read(self, op: Read) -> None:
-        lib.native_read(self.address(op.span.start), len_of(op.span), self.sizes.page)
+    def read(self, op: Read) -> Answer:
+        return answer_of(lib.native_read(self.address(op.span.start), len_of(op.span), self.sizes.page), op)
 
-    def write(self, op: Write) -> None:
-        lib.native_write(self.address(op.span.start), len_of(op.span), self.sizes.page)
+    def write(self, op: Write) -> Answer:
+        return answer_of(lib.native_write(self.address(op.span.start), len_of(op.span), self.sizes.page), op)
 
     def kernel_write(self, op: KernelWrite) -> None:
         match op.by:
@@ -27,19 +35,19 @@ class Access(Arena):
                 self.write_to_mem(op.span)
             case Writer.VM_WRITEV:
                 for page in op.span.pages():
-                    checked(lib.native_vm_write(self.address(page), 1), str(op))
+                    checked(lib.native_vm_write(self.address(page), 1), op)
             case Writer.DIRECT:
                 self.read_directly(op)
             case Writer.POPULATE:
                 place, length = self.address(op.span.start), len_of(op.span) * self.sizes.page
-                checked(lib.native_madvise(place, length, MACHINE["MADV_POPULATE_WRITE"], 10_000), str(op))
+                checked(lib.native_madvise(place, length, MACHINE["MADV_POPULATE_WRITE"], 10_000), op)
 
     def read_into(self, path: str, flags: int, op: KernelWrite, length: int) -> None:
         """So many bytes of a file into each page."""
         fd = os.open(path, flags | os.O_CLOEXEC)
         try:
             for page in op.span.pages():
-                if (read := checked(lib.native_read_into(fd, self.address(page), length), str(op))) != length:
+                if (read := checked(lib.native_read_into(fd, self.address(page), length), op)) != length:
                     raise SuiteError(f"{op}: {path} gave {read} bytes, not {length}")
         finally:
             os.close(fd)

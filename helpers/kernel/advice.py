@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import time
 
 from helpers.interface import procfs
 from helpers.interface.native import MACHINE, SuiteError, checked, lib
 from helpers.interface.uapi import PagemapBit
+from helpers.kernel.files import Files
 from helpers.kernel.witnesses import Witnesses
 from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, ReadPagemap, Refusal, Span, len_of
 
@@ -23,7 +25,7 @@ LIMIT, LIMIT_PER_PAGE = 10_000, 10
 LIMIT_OF_GUARDS, LIMIT_OF_GUARDS_PER_PAGE = 300, 3
 
 
-class AdviceOnPages(Witnesses):
+class AdviceOnPages(Witnesses, Files):
     """Advice, and waiting for what the kernel does about it in its own time."""
 
     def advise(self, op: Advise) -> Answer:
@@ -49,7 +51,7 @@ class AdviceOnPages(Witnesses):
         if result == -errno.EINVAL:
             # A kernel that is built without huge pages has none to keep away.
             return None if op.advice is Advice.NOHUGEPAGE else Refusal(errno.EINVAL)
-        checked(result, str(op))
+        checked(result, op)
         return None
 
     def lose_memory(self, op: Advise) -> Answer:
@@ -66,6 +68,9 @@ class AdviceOnPages(Witnesses):
         while self.present_pages(op.span):
             if time.monotonic() > deadline:
                 raise SuiteError(f"{op}: pages are still mapped after {RECLAIM_LIMIT:.0f} s")
+            # A part of a large folio isn't split off as long as it is dirty, and a file's are written back after 30 s.
+            for file in self.files.values():
+                os.fdatasync(file)
             self.madvise(op)
 
     def wait_until_merged(self, op: Advise) -> None:

@@ -45,12 +45,12 @@ class Files(Arena):
 
     def file_write(self, op: FileWrite) -> None:
         for page in op.span.pages():
-            checked(lib.native_pwrite(self.files[op.file], b"w", 1, page * self.sizes.page), str(op))
+            checked(lib.native_pwrite(self.files[op.file], b"w", 1, page * self.sizes.page), op)
 
     def punch_hole(self, op: PunchHole) -> None:
         checked(
             lib.native_punch_hole(self.files[op.file], op.span.start * self.sizes.page, self.length(op.span)),
-            str(op),
+            op,
         )
 
     def truncate(self, op: Truncate) -> None:

@@ -20,7 +20,7 @@ class Filling(TrackingOfWrites):
     def fill(self, op: Fill) -> None:
         content = ffi.new("char[]", b"\1" * self.length(op.span))
         request, arg = self.request_of(op, int(ffi.cast("uintptr_t", content)))
-        checked(lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE[request], arg), str(op))
+        checked(lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE[request], arg), op)
 
     def request_of(self, op: Fill, content: int) -> tuple[str, Any]:
         """The name of the ioctl and its argument. ``content``: where that is which UFFDIO_COPY copies."""
@@ -46,5 +46,5 @@ class Filling(TrackingOfWrites):
             arg.dst, arg.src, arg.len = arg.dst + moved, arg.src + moved, arg.len - moved
         if -result in (errno.EEXIST, errno.ENOENT, errno.EBUSY):
             return Refusal(-result)
-        checked(result, str(op))
+        checked(result, op)
         return None

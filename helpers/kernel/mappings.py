@@ -35,12 +35,12 @@ class Mappings(Files):
                 fd,
                 op.file_page * self.sizes.page,
             ),
-            str(op),
+            op,
         )
         self.mapped.add(op.span)
 
     def unmap(self, op: Unmap) -> None:
-        checked(lib.native_munmap(self.address(op.span.start), self.length(op.span)), str(op))
+        checked(lib.native_munmap(self.address(op.span.start), self.length(op.span)), op)
 
     def move(self, op: Move) -> None:
         to = Span(op.to, op.to + len_of(op.span))
@@ -49,7 +49,7 @@ class Mappings(Files):
             flags |= MACHINE["MREMAP_DONTUNMAP"]
         place, new_place = self.address(op.span.start), self.address(op.to)
         length = self.length(op.span)
-        checked(lib.native_mremap(place, length, length, flags, new_place), str(op))
+        checked(lib.native_mremap(place, length, length, flags, new_place), op)
         self.mapped.add(to)
 
     def resize(self, op: Resize) -> Answer:
@@ -57,13 +57,13 @@ class Mappings(Files):
         place, lengths = self.address(op.span.start), (self.length(op.span), self.length(new))
         result = lib.native_mremap(place, *lengths, 0, 0)
         if result == -errno.ENOMEM:
-            self.require_memory(Span(op.span.end, op.end), str(op))
+            self.require_memory(Span(op.span.end, op.end), op)
             return Refusal(errno.ENOMEM)
-        checked(result, str(op))
+        checked(result, op)
         self.mapped.add(new)
         return None
 
-    def require_memory(self, span: Span, doing: str) -> None:
+    def require_memory(self, span: Span, doing: object) -> None:
         """ENOMEM is what mremap(2) says of room that is taken, and of limits of the process and of the machine as well.
 
         Raises SuiteError where such a limit refuses a mapping of its own, too.
@@ -77,4 +77,4 @@ class Mappings(Files):
             checked(lib.native_munmap(result, length), f"munmap of what was mapped beside {doing}")
 
     def mprotect(self, op: Protection) -> None:
-        checked(lib.native_mprotect(self.address(op.span.start), self.length(op.span), PROT[op.prot]), str(op))
+        checked(lib.native_mprotect(self.address(op.span.start), self.length(op.span), PROT[op.prot]), op)

@@ -92,13 +92,13 @@ class TrackingOfWrites(Arena):
         result = lib.native_ioctl(self.userfaultfd(op.tracking), MACHINE["UFFDIO_REGISTER"], arg)
         if result == -errno.EBUSY:
             return Refusal(errno.EBUSY)
-        checked(result, str(op))
+        checked(result, op)
         self.registered.insert(0, (op.span, op.tracking))
         return None
 
     def unregister(self, op: Unregister) -> None:
         arg = ffi.new("struct uffdio_range *", self.range_of(op.span))
-        checked(lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_UNREGISTER"], arg), str(op))
+        checked(lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_UNREGISTER"], arg), op)
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
         for fd in self.userfaultfds.values():
@@ -111,13 +111,13 @@ class TrackingOfWrites(Arena):
         result = lib.native_ioctl(self.userfaultfd_of(op.span), MACHINE["UFFDIO_WRITEPROTECT"], arg)
         if result == -errno.ENOENT:
             return Refusal(errno.ENOENT)
-        checked(result, str(op))
+        checked(result, op)
         return None
 
     def rw_protect(self, op: RwProtect) -> None:
         mode = CONSTANTS["UFFDIO_RWPROTECT_MODE_RWP"]
         arg = ffi.new("struct uffdio_writeprotect *", {"range": self.range_of(op.span), "mode": mode})
-        checked(lib.native_ioctl(self.userfaultfd(Tracking.ACCESS), MACHINE["UFFDIO_RWPROTECT"], arg), str(op))
+        checked(lib.native_ioctl(self.userfaultfd(Tracking.ACCESS), MACHINE["UFFDIO_RWPROTECT"], arg), op)
 
     def clear_refs(self, op: ClearRefs) -> None:
         Path("/proc/self/clear_refs").write_text("4")

@@ -12,7 +12,7 @@ from helpers.operations.places import Span
 
 @dataclass(frozen=True, slots=True)
 class Read(Operation):
-    """Loads a byte of each page."""
+    """Loads a byte of each page. It answers DOES_NOT_RETURN where that waits for the owner of the userfaultfd."""
 
     verb: ClassVar[str] = "read"
     span: Span
@@ -20,7 +20,7 @@ class Read(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Write(Operation):
-    """Stores a byte in each page."""
+    """Stores a byte in each page. It answers DOES_NOT_RETURN where that waits for the owner of the userfaultfd."""
 
     verb: ClassVar[str] = "write"
     span: Span

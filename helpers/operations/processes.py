@@ -26,7 +26,7 @@ class KillChild(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ChildWrite(Operation):
-    """The child stores a byte in each page."""
+    """The child stores a byte in each page, and answers as Write does."""
 
     verb: ClassVar[str] = "child_write"
     span: Span

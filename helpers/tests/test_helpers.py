@@ -17,12 +17,15 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.lab import KernelDiffers, Lab
 from helpers.model import Facts, Model, Unspecified
+from helpers.model.pages import Page
 from helpers.operations import (
     Advice,
     Advise,
+    ChildWrite,
     Faults,
     KernelWrite,
     Map,
+    Read,
     Refusal,
     Register,
     Resize,
@@ -194,6 +197,32 @@ def test_a_kernel_without_huge_pages_has_none_to_keep_away(monkeypatch: pytest.M
     with pytest.raises(SuiteError, match="EIO"):
         Advise(Span(0, 1), Advice.NOHUGEPAGE).run(kernel)
     kernel.close()
+
+
+class Careless(Model):
+    """Takes it that every access comes back."""
+
+    def require_access(self, number: int, page: Page, write: bool) -> None:
+        pass
+
+
+@on_kernel
+@pytest.mark.parametrize("access", [Read, Write, ChildWrite], ids=["load", "store", "store of a child"])
+def test_an_access_that_waits_for_the_owner_of_a_userfaultfd_is_ended(access: type[Read | Write | ChildWrite]) -> None:
+    """Nobody owns one here. What is filled is accessed, behind that it waits; and the program goes on."""
+    lab = Lab(find_host(), Kernel(find_host().sizes), model=Careless(find_host().facts))
+    tracking = Tracking.FOLLOWING if access is ChildWrite else Tracking.ASYNC
+    lab.require(*["fork events"] * (access is ChildWrite))
+    lab.map((0, 4))
+    lab.register((0, 4), tracking, Faults.MISSING)
+    lab.fill((0, 2))
+    if access is ChildWrite:
+        lab.fork()
+    lab.do(access(Span(0, 2)))
+    with pytest.raises(KernelDiffers, match="doesn't return"):
+        lab.do(access(Span(1, 3)))
+    assert Read(Span(0, 2)).run(lab.target) is None
+    lab.close()
 
 
 @pytest.mark.parametrize("writes", [Write, KernelWrite])
