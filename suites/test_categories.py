@@ -230,16 +230,21 @@ def test_a_huge_page_of_shared_memory_that_is_reclaimed_is_what_it_was(lab: Lab,
 
 @pytest.mark.clause("advice-pageout", "written-since-protected")
 def test_a_part_of_a_file_is_reclaimed_and_the_rest_is_as_it_was(lab: Lab) -> None:
-    """A file system may have all of it in one folio, which isn't split as long as it is dirty."""
+    """A file system may have it in one folio, which isn't split as long as it is dirty."""
     lab.require("disk", "swap")
     lab.map((0, 12), Backing.FILE, shared=True)
-    lab.register((0, 12))
     lab.write((0, 12))
-    lab.protect((0, 12))
-    lab.write((4, 8))
+    lab.advise((0, 12), Advice.PAGEOUT)
+    lab.punch_hole((8, 12))
+    for page in 4, 11:
+        lab.write(page)
+    lab.register((0, 12))
     lab.advise((0, 11), Advice.PAGEOUT)
-    assert lab.scan((0, 12), mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(4, 8, C.WRITTEN),)
-    lab.scan((0, 12))
+    lab.scan((0, 12), returned=lab.decided((0, 12)))
+    lab.protect((0, 12))
+    assert lab.scan((0, 12), mask=C.WRITTEN).regions == ()
+    lab.write(5)
+    assert lab.scan((4, 8), mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(5, 6, C.WRITTEN),)
 
 
 @pytest.mark.clause("advice-dontneed")
