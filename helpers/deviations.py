@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from helpers.model import Facts, Model
-from helpers.operations import Advice, Advise, Fork, Map, MoveIn, Operation, Scan
+from helpers.operations import Advice, Advise, Fill, Filler, Fork, Map, MoveIn, Operation, Scan
 
 if TYPE_CHECKING:
     from helpers.lab import Lab
@@ -43,7 +43,10 @@ def _makes_huge_pages(operation: Operation, facts: Facts) -> bool:
     return isinstance(operation, Advise) and operation.advice in (Advice.HUGEPAGE, Advice.COLLAPSE)
 
 
-def _makes_guards(operation: Operation, facts: Facts) -> bool:
+def _forbids(operation: Operation, facts: Facts) -> bool:
+    """Whether pages can't be accessed from then on, each by an entry of its own."""
+    if isinstance(operation, Fill):
+        return operation.by is Filler.POISON
     return isinstance(operation, Advise) and operation.advice is Advice.GUARD_INSTALL
 
 
@@ -67,8 +70,9 @@ _MAKERS: dict[str, Condition] = {
     "hugetlb 1 GiB": _maps_hugetlb,
     "thp": _makes_huge_pages,
     "huge zero page": _makes_huge_pages,
-    "guard regions": _makes_guards,
-    "guard regions in files": _makes_guards,
+    "guard regions": _forbids,
+    "guard regions in files": _forbids,
+    "UFFDIO_POISON": _forbids,
     "ksm": _merges,
 }
 

@@ -357,6 +357,8 @@ def missing(sizes: Sizes, facts: Facts, workers: int = 1) -> dict[str, str]:
         found["minor faults"] = "the kernel has no minor faults of userfaultfd: only those of some processors have"
     if not has_features("MOVE"):
         found["UFFDIO_MOVE"] = "the kernel has no UFFDIO_MOVE: it came with Linux 6.8"
+    if not has_features("POISON"):
+        found["UFFDIO_POISON"] = "the kernel has no UFFDIO_POISON: it came with Linux 6.6"
     if not has_features("WP_ASYNC", "EVENT_FORK"):
         found["fork events"] = (
             "UFFD_FEATURE_EVENT_FORK is for who may trace any process: run as root, or with CAP_SYS_PTRACE"

@@ -8,7 +8,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, Kind
 from helpers.kinds import KINDS as KINDS_OF_ALL
 from helpers.lab import Lab
-from helpers.operations import Advice, Backing, Faults, Filler, Refusal, Span
+from helpers.operations import Advice, Backing, Faults, Filler, Refusal, Region, Span
 
 WP = ScanFlag.WP_MATCHING
 WRITTEN = Category.WRITTEN
@@ -17,6 +17,7 @@ every_copy = pytest.mark.parametrize("by", COPIED, ids=["copy", "copy-protected"
 every_filler = pytest.mark.parametrize("by", [*COPIED, Filler.ZEROPAGE], ids=["copy", "copy-protected", "zeropage"])
 KINDS = ["anon", "shmem", "memfd-shared", "memfd-private", "tmpfs-shared"]
 KINDS += ["hugetlb-private", "hugetlb-shared", "hugetlb-memfd"]
+every_way = pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
 every_kind = pytest.mark.parametrize("kind", [BY_NAME[name] for name in KINDS], ids=str)
 
 
@@ -102,6 +103,76 @@ def test_a_page_that_is_copied_in_is_soft_dirty(lab: Lab, by: Filler) -> None:
     lab.scan((filled.start, rest.end))
 
 
+# --- UFFDIO_POISON ---------------------------------------------------------------------------------------
+
+
+def poison(lab: Lab, kind: Kind) -> tuple[Span, Span]:
+    """Memory of a kind that nobody has touched, registered, its first half poisoned."""
+    lab.require("UFFDIO_POISON")
+    lost, rest = map_two(lab, kind)
+    lab.fill(lost, Filler.POISON)
+    return lost, rest
+
+
+@pytest.mark.clause("poisoned")
+@every_kind
+def test_a_poisoned_page_is_not_present(lab: Lab, kind: Kind) -> None:
+    lost, rest = poison(lab, kind)
+    told = Category.SWAPPED | Category.PRESENT | WRITTEN
+    assert lab.scan(lost, returned=told).regions == (Region(*lost, Category.SWAPPED | WRITTEN),)
+    lab.read_pagemap((lost.start, rest.end))
+    lab.scan((lost.start, rest.end))
+
+
+@pytest.mark.clause("poisoned", "protect-reported")
+@every_kind
+def test_a_poisoned_page_that_is_reported_is_protected(lab: Lab, kind: Kind) -> None:
+    lost, _ = poison(lab, kind)
+    assert [region[:2] for region in lab.scan(lost, WP, mask=WRITTEN).regions] == [lost]
+    assert lab.scan(lost, mask=WRITTEN).regions == ()
+    lab.read_pagemap(lost)
+    lab.scan(lost)
+
+
+@pytest.mark.clause("poisoned", "protect-both-ways")
+@every_kind
+def test_a_poisoned_page_is_protected_by_either_way(lab: Lab, kind: Kind) -> None:
+    lost, _ = poison(lab, kind)
+    lab.protect(lost)
+    assert lab.scan(lost, mask=WRITTEN).regions == ()
+    lab.unprotect(lost)
+    lab.scan(lost)
+
+
+@pytest.mark.clause("poisoned", "advice-dontneed")
+@every_way
+@every_kind
+def test_a_poisoned_page_that_is_dropped_is_one_as_any(lab: Lab, kind: Kind, protected: bool) -> None:
+    """It can be written to, and that is recorded."""
+    lost, rest = poison(lab, kind)
+    if protected:
+        lab.scan(lost, WP, mask=WRITTEN)
+    lab.advise(lost, Advice.DONTNEED)
+    lab.scan((lost.start, rest.end))
+    lab.write(lost)
+    lab.scan(lost, WP, mask=WRITTEN)
+    lab.write(lost.start + 1)
+    assert lab.scan(lost, mask=WRITTEN).regions[0].start in (lost.start, lost.start + 1)
+    lab.scan(lost)
+
+
+@pytest.mark.clause("poisoned", "unregister")
+def test_a_poisoned_page_outlives_the_registration(lab: Lab) -> None:
+    lost, _ = poison(lab, BY_NAME["anon"])
+    lab.scan(lost, WP, mask=WRITTEN)
+    lab.unregister(lost)
+    assert lab.scan(lost, mask=Category.SWAPPED, returned=Category.SWAPPED).regions == (
+        Region(*lost, Category.SWAPPED),
+    )
+    lab.read_pagemap(lost)
+    lab.scan(lost)
+
+
 # --- UFFDIO_MOVE -----------------------------------------------------------------------------------------
 
 
@@ -116,7 +187,6 @@ def prepare_a_move(lab: Lab, name: str) -> tuple[Span, Span]:
 
 
 every_moved = pytest.mark.parametrize("name", ["anon", "anon-zero", "anon-swapped"])
-every_way = pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
 
 
 @pytest.mark.clause("moved-in", "written-since-protected")

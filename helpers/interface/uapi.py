@@ -72,6 +72,7 @@ CONSTANTS: dict[str, int] = {
     "UFFD_FEATURE_WP_HUGETLBFS_SHMEM": 1 << 12,
     "UFFD_FEATURE_WP_UNPOPULATED": 1 << 13,
     "UFFD_FEATURE_WP_ASYNC": 1 << 15,
+    "UFFD_FEATURE_POISON": 1 << 14,
     "UFFD_FEATURE_MOVE": 1 << 16,
     "UFFD_FEATURE_RWP": 1 << 17,
     "UFFD_FEATURE_RWP_ASYNC": 1 << 18,
@@ -97,6 +98,7 @@ MACHINE_CONSTANTS: dict[str, str | None] = {
     "UFFDIO_COPY": "_IOWR(0xAA, 0x03, struct uffdio_copy)",
     "UFFDIO_CONTINUE": "_IOWR(0xAA, 0x07, struct uffdio_continue)",
     "UFFDIO_MOVE": "_IOWR(0xAA, 0x05, struct uffdio_move)",
+    "UFFDIO_POISON": "_IOWR(0xAA, 0x08, struct uffdio_poison)",
     "UFFDIO_ZEROPAGE": "_IOWR(0xAA, 0x04, struct uffdio_zeropage)",
     # Its own structure, uffdio_rwprotect, has the same fields.
     "UFFDIO_RWPROTECT": "_IOWR(0xAA, 0x09, struct uffdio_writeprotect)",
@@ -156,5 +158,6 @@ STRUCTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "uffdio_copy": ("UFFDIO_API", ("dst", "src", "len", "mode", "copy")),
     "uffdio_move": ("UFFDIO_MOVE", ("dst", "src", "len", "mode", "move")),
     "uffdio_continue": ("UFFDIO_CONTINUE", ("range.start", "range.len", "mode", "mapped")),
+    "uffdio_poison": ("UFFDIO_POISON", ("range.start", "range.len", "mode", "updated")),
     "uffdio_zeropage": ("UFFDIO_API", ("range.start", "range.len", "mode", "zeropage")),
 }

@@ -31,6 +31,8 @@ class Filling(TrackingOfWrites):
             case Filler.CONTINUE | Filler.CONTINUE_PROTECTED:
                 mode = CONSTANTS["UFFDIO_CONTINUE_MODE_WP"] * op.by.protects
                 return "UFFDIO_CONTINUE", ffi.new("struct uffdio_continue *", {"range": place, "mode": mode})
+            case Filler.POISON:
+                return "UFFDIO_POISON", ffi.new("struct uffdio_poison *", {"range": place})
             case Filler.COPY | Filler.COPY_PROTECTED:
                 mode = CONSTANTS["UFFDIO_COPY_MODE_WP"] * op.by.protects
                 copy = {"dst": place["start"], "src": content, "len": place["len"], "mode": mode}

@@ -64,7 +64,7 @@ class Access(Memory):
 
     def require_access(self, number: int, page: Page, write: bool) -> None:
         """Raises Unspecified where the one who loads or stores doesn't come back from that."""
-        unusable = page.content in (Content.GUARD, Content.POISONED) or page.prot is Prot.NONE
+        unusable = page.is_forbidden or page.content is Content.LOST or page.prot is Prot.NONE
         if unusable or (write and page.prot is Prot.READ):
             raise Unspecified(f"an access to page {number} is a fault that nothing handles")
         if page.content is Content.NONE and self.may_wait(page):
@@ -83,8 +83,9 @@ class Access(Memory):
             raise Unspecified("whether a write to the huge zero page makes a huge page or a small one")
         if page.is_huge_of_file and not page.is_of_huge_page and page.tracking is Tracking.NONE:
             raise Unspecified("whether a file's huge page stays one when it is written to where none is wanted")
-        if page.protected and page.is_huge_of_file and Faults.MINOR in page.faults:
-            # (code) wp_huge_pmd() takes it out of the page tables, and the file still has it.
+        if page.is_huge_of_file and Faults.MINOR in page.faults:
+            # (code) wp_huge_pmd() takes it out of the page tables, and the file still has it. It comes to that wherever
+            # the entry isn't writable: where the page is protected, or was.
             raise Unspecified(f"whether a write to page {number} of a file's huge page is a minor fault")
         if page.protected and page.is_huge_of_file and page.is_of_huge_page:
             # (code) It is mapped anew as a whole; more pages than were written are WRITTEN (pagemap.rst).

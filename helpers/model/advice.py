@@ -76,6 +76,8 @@ class AdviceOnPages(Access):
         is_tracked = any(page.tracking is not Tracking.NONE for page in pages)
         if is_tracked and not all(page.is_private_anonymous for page in pages):
             raise Unspecified("whether registered memory that is a file's or shared is collapsed")
+        if any(page.is_forbidden for page in pages):
+            raise Unspecified("with what MADV_COLLAPSE is refused where pages can't be accessed")
         if is_tracked and any(not self.has_content(page) and not self.is_marker(page) for page in pages):
             raise Unspecified("whether empty entries and the zero page are collapsed in registered memory")
         if not any(self.has_content(page) for page in pages):
@@ -155,14 +157,14 @@ class AdviceOnPages(Access):
                 if page.content is Content.GUARD:
                     page.hold(Content.NONE)
                     page.protected = False
-            case Advice.FREE if page.content is Content.SWAPPED:
-                page.drop(keep_protection=False)  # (code) There is no reason to keep what is in swap.
+            case Advice.FREE if page.content in (Content.SWAPPED, Content.POISONED):
+                page.drop(keep_protection=False)  # (code) There is no reason to keep what is in swap, or is lost.
             case Advice.FREE if page.content is Content.PRESENT:
                 page.may_be_dropped = True
             case Advice.HWPOISON:
                 # (code) An entry of its own stands for the page that was lost: not present, and not protected.
                 page.drop(keep_protection=False)
-                page.hold(Content.POISONED)
+                page.hold(Content.LOST)
             case _:
                 pass
 

@@ -75,7 +75,7 @@ class Categories(Memory):
         return page.tracking is not Tracking.NONE or not self.facts.written_needs_registration
 
     def is_not_present_entry(self, page: Page) -> bool:
-        """(code) SWAPPED is said of every entry that isn't present: swap, a guard, a marker of protection."""
+        """(code) SWAPPED is said of every entry that isn't present: swap, a guard, poison, a marker of protection."""
         if page.content is Content.NONE:
             return page.protected
-        return page.content in (Content.SWAPPED, Content.GUARD, Content.POISONED)
+        return page.is_forbidden or page.content in (Content.SWAPPED, Content.LOST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from helpers.model.facts import Unspecified
 from helpers.model.memory import Memory
 from helpers.model.pages import Content, Page
 from helpers.operations import FileWrite, PunchHole, Span, Truncate
@@ -18,7 +19,10 @@ class Files(Memory):
 
     def content_of_file(self, file: str, span: Span) -> Iterator[Page]:
         """(code) zap_nonpresent_ptes(): guard regions are of the mapping, whatever becomes of the file."""
-        return (page for page in self.pages_of_file(file, span) if page.content is not Content.GUARD)
+        pages = [*self.pages_of_file(file, span)]
+        if any(page.content is Content.POISONED for page in pages):
+            raise Unspecified("whether pages are poisoned still that the file has lost")
+        return (page for page in pages if page.content is not Content.GUARD)
 
     def punch_hole(self, op: PunchHole) -> None:
         """userfaultfd.rst: MADV_REMOVE, which is the same, drops the protection.

@@ -62,8 +62,8 @@ class Filling(Access):
             return "memory that isn't private anonymous, or can't be written to"
         if page.huge or page.of_huge_frame:
             return "huge pages, or parts of them"
-        if page.alternative or page.may_be_dropped or page.content in (Content.GUARD, Content.POISONED):
-            return "a guard, or what may be gone"
+        if page.alternative or page.may_be_dropped or page.is_forbidden or page.content is Content.LOST:
+            return "what can't be accessed, or may be gone"
         return ""
 
     def refuses_move(self, place: Page, page: Page) -> Refusal | None:
@@ -100,6 +100,8 @@ class Filling(Access):
             return "memory that can't be written to"
         if page.backing is Backing.FILE:
             return "a file of a file system's own"
+        if by is Filler.POISON:
+            return "what is protected, with poison" if page.protected else ""
         if by is Filler.ZEROPAGE and (page.protected or not page.is_private_anonymous or page.backing.is_hugetlb):
             return "what is protected, or isn't private anonymous memory, with zeros"
         if by.maps_what_the_file_has and (not page.backing.has_file or Faults.MINOR not in page.faults):
@@ -109,7 +111,10 @@ class Filling(Access):
         return ""
 
     def fill_page(self, by: Filler, page: Page) -> None:
-        self.populate(page, write=by is not Filler.ZEROPAGE)
         page.was_anonymous = page.was_anonymous or not page.shared  # (code) mfill_atomic() calls anon_vma_prepare().
+        if by is Filler.POISON:
+            page.hold(Content.POISONED)  # UFFDIO_POISON(2const): an entry in this address space alone.
+            return
+        self.populate(page, write=by is not Filler.ZEROPAGE)
         page.stored = by is not Filler.ZEROPAGE
         page.protected = by.protects

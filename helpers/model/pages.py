@@ -18,7 +18,8 @@ class Content(enum.Enum):
     ZERO = "the zero page"
     SWAPPED = "in swap"
     GUARD = "a guard region"
-    POISONED = "lost with its frame"
+    LOST = "lost with its frame"
+    POISONED = "poisoned"
 
 
 @dataclass(slots=True)
@@ -80,7 +81,12 @@ class Page:
     @property
     def is_populated(self) -> bool:
         """Whether there is something behind the entry, be it in swap."""
-        return self.content not in (Content.NONE, Content.GUARD)
+        return self.content is not Content.NONE and not self.is_forbidden
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether an entry stands for no page, but for an access being an error: a guard region, or poison."""
+        return self.content in (Content.GUARD, Content.POISONED)
 
     @property
     def is_huge_of_file(self) -> bool:

@@ -18,6 +18,8 @@ class Processes(Access):
         """userfaultfd(2): the child's memory isn't registered, unless UFFD_FEATURE_EVENT_FORK was asked for."""
         if self.child is not None:
             raise Unspecified("there is a child already")
+        if any(page.content is Content.POISONED for page in self.memory.values()):
+            raise Unspecified("whether what is poisoned is so for a child")
         self.has_child = True
         self.child = Space({number: self.copied(page) for number, page in self.memory.items()})
         # (code) copy_pud_range(), for what vma_needs_copy().

@@ -18,6 +18,7 @@ class Filler(enum.Enum):
     ZEROPAGE = "UFFDIO_ZEROPAGE"
     CONTINUE = "UFFDIO_CONTINUE"
     CONTINUE_PROTECTED = "UFFDIO_CONTINUE in its mode WP"
+    POISON = "UFFDIO_POISON"
 
     @property
     def protects(self) -> bool:
@@ -30,12 +31,14 @@ class Filler(enum.Enum):
     @property
     def needs(self) -> tuple[str, ...]:
         """Keys of :func:`helpers.host.missing`."""
+        if self is Filler.POISON:
+            return ("UFFDIO_POISON",)
         return ("minor faults",) if self.maps_what_the_file_has else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Fill(Operation):
-    """An ioctl of the userfaultfd that gives content to pages that have none."""
+    """An ioctl of the userfaultfd that gives content to pages that have none, or says that it is lost."""
 
     verb: ClassVar[str] = "fill"
     span: Span

@@ -6,10 +6,23 @@ from helpers.deviations import Condition, Erratum, Harm, scans_oddly
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.model import Content, Facts, Page, Refused
+from helpers.model import Content, Facts, Page, Refused, Space
 from helpers.model.bits import WP_MATCHING, WPALLOWED
 from helpers.model.walk import Walk
-from helpers.operations import Answer, At, CloseUserfaultfd, Move, Operation, Scan, Tracking, Unregister, WriteProtect
+from helpers.operations import (
+    Answer,
+    At,
+    Backing,
+    CloseUserfaultfd,
+    Filler,
+    Move,
+    Operation,
+    Scan,
+    Span,
+    Tracking,
+    Unregister,
+    WriteProtect,
+)
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
@@ -90,25 +103,34 @@ class FaultOnVecLosesWrites(Erratum):
             raise
 
 
-class GuardsAndWriteprotect(Erratum):
-    """UFFDIO_WRITEPROTECT passes over guard regions, which PAGEMAP_SCAN protects: the two ways of protecting differ."""
+def poisoned(lab: Lab, backing: Backing = Backing.ANON) -> Span:
+    """Memory of which nothing was there when it was poisoned, registered."""
+    span = lab.map((0, lab.huge if backing.is_hugetlb else 4), backing)
+    lab.register(span)
+    lab.fill(span, Filler.POISON)
+    return span
 
-    clauses = ("protect-both-ways", "guard-marker")
+
+class GuardsAndWriteprotect(Erratum):
+    """UFFDIO_WRITEPROTECT passes over guard regions and poisoned pages, which PAGEMAP_SCAN protects."""
+
+    clauses = ("protect-both-ways", "guard-marker", "poisoned")
     harm = Harm.REPORTS_MORE
-    needs = ("guard regions",)
+    needs = ("UFFDIO_POISON",)
     evidence = (
-        "change_pte_range() in mm/mprotect.c skips guard markers; make_uffd_wp_pte() in fs/proc/task_mmu.c sets the "
-        "bit on them"
+        "change_pte_range() in mm/mprotect.c skips the markers of both; make_uffd_wp_pte() in fs/proc/task_mmu.c sets "
+        "the bit on them"
     )
 
     @staticmethod
     def probe(lab: Lab) -> None:
-        span = lab.prepare(BY_NAME["anon-guard"])
+        """Of poisoned pages, which kernels had before guard regions."""
+        span = poisoned(lab)
         lab.protect(span)
         lab.scan(span)
 
     def write_protect(self, op: WriteProtect) -> Answer:
-        was = [(page, page.protected) for page in self.pages(op.span) if page.content is Content.GUARD]
+        was = [(page, page.protected) for page in self.pages(op.span) if page.is_forbidden]
         answer = super().write_protect(op)
         for page, protected in was:
             page.protected = protected
@@ -116,26 +138,26 @@ class GuardsAndWriteprotect(Erratum):
 
 
 class GuardsStayProtected(Erratum):
-    """The end of a registration passes over guard regions: they stay protected."""
+    """The end of a registration passes over guard regions and poisoned pages: they stay protected."""
 
-    clauses = ("unregister", "guard-marker")
+    clauses = ("unregister", "guard-marker", "poisoned")
     harm = Harm.MISTAKES
-    needs = ("guard regions",)
+    needs = ("UFFDIO_POISON",)
     evidence = (
-        "change_pte_range() in mm/mprotect.c skips guard markers when it takes protection off; where WRITTEN is said "
-        "of registered memory only (7.3), bit 57 of pagemap tells"
+        "change_pte_range() in mm/mprotect.c skips the markers of both when it takes protection off; where WRITTEN is "
+        "said of registered memory only (7.3), bit 57 of pagemap tells"
     )
 
     @staticmethod
     def probe(lab: Lab) -> None:
-        span = lab.prepare(BY_NAME["anon-guard"])
+        span = poisoned(lab)
         lab.scan(span, WP, mask=WRITTEN)
         lab.unregister(span)
         lab.scan(span)
         lab.read_pagemap(span)
 
     def protected_guards(self) -> list[Page]:
-        return [page for page in self.memory.values() if page.content is Content.GUARD and page.protected]
+        return [page for page in self.memory.values() if page.is_forbidden and page.protected]
 
     def unregister(self, op: Unregister) -> None:
         guards = self.protected_guards()
@@ -157,8 +179,32 @@ class GuardsStayProtected(Erratum):
             page.protected = True
 
 
+class PoisonedHugetlbNotProtected(Erratum):
+    """WP_MATCHING leaves a poisoned hugetlb page WRITTEN that it reports as if it protected it."""
+
+    clauses = ("protect-reported", "poisoned")
+    harm = Harm.REPORTS_MORE
+    needs = ("hugetlb", "UFFDIO_POISON")
+    evidence = (
+        "make_uffd_wp_huge_pte() in fs/proc/task_mmu.c returns at a marker, of which pagemap_hugetlb_category() there "
+        "says that it is WRITTEN; make_uffd_wp_pte() protects the same in smaller pages"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        span = poisoned(lab, Backing.HUGETLB)
+        lab.scan(span, WP, mask=WRITTEN)
+        lab.scan(span)
+
+    def protect(self, space: Space, numbers: list[int]) -> None:
+        super().protect(space, numbers)
+        for page in (space[number] for number in numbers):
+            if page.backing.is_hugetlb and page.content is Content.POISONED:
+                page.protected = False
+
+
 class GuardsAreAccessed(Erratum):
-    """A guard region, which nobody can access, is ACCESSED, and can't be protected from that."""
+    """A guard region or a poisoned page, which nobody can access, is ACCESSED, and can't be protected from that."""
 
     clauses = ("accessed",)
     harm = Harm.MISTAKES
@@ -175,6 +221,6 @@ class GuardsAreAccessed(Erratum):
 
     def categories(self, page: Page) -> int:
         told = super().categories(page)
-        if page.content is Content.GUARD and page.tracking is Tracking.ACCESS:
+        if page.is_forbidden and page.tracking is Tracking.ACCESS:
             told |= Category.ACCESSED.value & self.known
         return told

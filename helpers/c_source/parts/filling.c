@@ -1,4 +1,4 @@
-//@ fill: userfaultfd promised
+//@ fill: userfaultfd promised supports
 /* From linux/userfaultfd.h. */
 struct uffdio_copy {
 	uint64_t dst, src, len, mode;
@@ -14,9 +14,14 @@ struct uffdio_continue {
 	uint64_t mode;
 	int64_t mapped;
 };
+struct uffdio_poison {
+	struct uffdio_range range;
+	uint64_t mode;
+	int64_t updated;
+};
 
 /* How pages that aren't there are filled. */
-enum filler { BY_COPY, BY_COPY_PROTECTED, BY_ZEROPAGE, BY_CONTINUE, BY_CONTINUE_PROTECTED };
+enum filler { BY_COPY, BY_COPY_PROTECTED, BY_ZEROPAGE, BY_CONTINUE, BY_CONTINUE_PROTECTED, BY_POISON };
 
 static void copy_pages(int64_t start, int64_t stop, uint64_t mode)
 {
@@ -35,6 +40,7 @@ static void fill(int64_t start, int64_t stop, enum filler filler)
 	struct uffdio_range range = { (uintptr_t)at(start), (stop - start) * PAGE };
 	struct uffdio_zeropage zeros = { .range = range };
 	struct uffdio_continue found = { .range = range };
+	struct uffdio_poison lost = { .range = range };
 
 	switch (filler) {
 	case BY_COPY:
@@ -51,6 +57,10 @@ static void fill(int64_t start, int64_t stop, enum filler filler)
 		/* fall through */
 	case BY_CONTINUE:
 		promised(ioctl(userfaultfd(in_use), UFFDIO_CONTINUE, &found), "UFFDIO_CONTINUE");
+		break;
+	case BY_POISON:
+		supports(UFFD_FEATURE_POISON, "UFFDIO_POISON");
+		promised(ioctl(userfaultfd(in_use), UFFDIO_POISON, &lost), "UFFDIO_POISON");
 	}
 }
 

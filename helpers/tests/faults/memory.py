@@ -120,6 +120,22 @@ class CopyKeepsMarkers(Deviation):
         page.protected = page.protected or was
 
 
+class DropKeepsPoison(Deviation):
+    """What is poisoned stays so when it is dropped."""
+
+    def advise_page(self, advice: Advice, number: int, page: Page) -> None:
+        if advice is not Advice.DONTNEED or page.content is not Content.POISONED:
+            super().advise_page(advice, number, page)
+
+
+class PoisonIsProtected(Deviation):
+    """A page that is poisoned isn't WRITTEN."""
+
+    def fill_page(self, by: Filler, page: Page) -> None:
+        super().fill_page(by, page)
+        page.protected = page.protected or by is Filler.POISON
+
+
 class TruncationUnprotects(Deviation):
     """A page that was cut off a file is WRITTEN."""
 
