@@ -20,68 +20,68 @@
 /* Milliseconds in which an access comes at least one page further. An access that waits for the owner of a userfaultfd,
    whom no program has, takes twice as long: the first alarm may be late. */
 #define PATIENCE_WITH_A_PAGE 5000
-/* The first timer of a process is a null pointer. */
-#define NO_TIMER ((timer_t)-1)
 
 static __thread sigjmp_buf way_out;
+/* Milliseconds of this thread's own time, and of everybody's, at which a system call has taken too long. */
+static __thread long end_of_work, end_of_wait;
 /* Pages that the access of this thread has come to, and those to which it had when the last alarm came. */
 static __thread volatile size_t touched, touched_before;
 
-static void take_the_way_out(int number)
+static long milliseconds_of(clockid_t clock)
 {
-	(void)number;
-	siglongjmp(way_out, 1);
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void take_it_unless_it_goes_on(int number)
+static void leave_a_call_in_the_end(int number)
 {
+	(void)number;
+	if (milliseconds_of(CLOCK_THREAD_CPUTIME_ID) >= end_of_work || milliseconds_of(CLOCK_MONOTONIC) >= end_of_wait)
+		siglongjmp(way_out, 1);
+}
+
+static void leave_an_access_that_does_not_go_on(int number)
+{
+	(void)number;
 	if (touched == touched_before)
-		take_the_way_out(number);
+		siglongjmp(way_out, 1);
 	touched_before = touched;
 }
 
-/* How this thread's alarms were handled before, and the timers that send them: of its own time, and of everybody's. */
+/* A timer whose alarms interrupt this thread, and how these were handled before. */
 struct watch {
+	timer_t timer;
 	struct sigaction action;
 	sigset_t mask;
-	timer_t timers[2];
 };
 
-static void begin_watch(struct watch *before, void (*handler)(int))
-{
-	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_NODEFER };
-	sigset_t alarms;
-
-	before->timers[0] = before->timers[1] = NO_TIMER;
-	sigemptyset(&alarms);
-	sigaddset(&alarms, SIGRTMIN);
-	pthread_sigmask(SIG_UNBLOCK, &alarms, &before->mask);
-	sigaction(SIGRTMIN, &action, &before->action);
-}
-
-static void end_watch(const struct watch *before)
-{
-	for (int i = 0; i < 2; i++) {
-		if (before->timers[i] != NO_TIMER)
-			timer_delete(before->timers[i]);
-	}
-	sigaction(SIGRTMIN, &before->action, NULL);
-	pthread_sigmask(SIG_SETMASK, &before->mask, NULL);
-}
-
-/* A timer that interrupts this very thread, again and again. Returns NO_TIMER when there is none to be had. */
-static timer_t alarm_for_this_thread(clockid_t clock, long milliseconds)
+/* Returns whether there is an alarm: without, nothing would end what doesn't return. */
+static bool begin_watch(struct watch *watch, void (*handler)(int), long milliseconds)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
 	struct timespec after = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_NODEFER | SA_RESTART };
 	struct itimerspec when = { after, after };
-	timer_t timer;
+	sigset_t alarms;
 
 	event.sigev_notify_thread_id = syscall(SYS_gettid);
-	if (timer_create(clock, &event, &timer))
-		return NO_TIMER;
-	timer_settime(timer, 0, &when, NULL);
-	return timer;
+	if (timer_create(CLOCK_MONOTONIC, &event, &watch->timer))
+		return false;
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGRTMIN);
+	pthread_sigmask(SIG_UNBLOCK, &alarms, &watch->mask);
+	sigaction(SIGRTMIN, &action, &watch->action);
+	timer_settime(watch->timer, 0, &when, NULL);
+	return true;
+}
+
+static void end_watch(const struct watch *watch)
+{
+	timer_delete(watch->timer);
+	sigaction(SIGRTMIN, &watch->action, NULL);
+	pthread_sigmask(SIG_SETMASK, &watch->mask, NULL);
 }
 
 /*
@@ -90,24 +90,26 @@ static timer_t alarm_for_this_thread(clockid_t clock, long milliseconds)
  */
 long native_madvise(uint64_t address, size_t length, int advice, long milliseconds)
 {
-	volatile long result = NATIVE_DOES_NOT_RETURN;
+	volatile long result;
 	struct watch watch;
 
-	begin_watch(&watch, take_the_way_out);
+	end_of_work = milliseconds_of(CLOCK_THREAD_CPUTIME_ID) + milliseconds;
+	end_of_wait = milliseconds_of(CLOCK_MONOTONIC) + milliseconds + PATIENCE;
+	if (!begin_watch(&watch, leave_a_call_in_the_end, milliseconds / 8 + 1))
+		return -EAGAIN;
 	if (!sigsetjmp(way_out, 1)) {
-		watch.timers[0] = alarm_for_this_thread(CLOCK_THREAD_CPUTIME_ID, milliseconds);
-		watch.timers[1] = alarm_for_this_thread(CLOCK_MONOTONIC, milliseconds + PATIENCE);
-		/* Without an alarm nothing would end a call that doesn't return: it isn't made. */
-		if (watch.timers[0] == NO_TIMER || watch.timers[1] == NO_TIMER)
-			result = -EAGAIN;
-		else
+		do
 			result = madvise((void *)(uintptr_t)address, length, advice) ? -errno : 0;
+		while (result == -EINTR);
+	} else {
+		result = NATIVE_DOES_NOT_RETURN;
 	}
 	end_watch(&watch);
 	return result;
 }
 
-static void touch(uint64_t address, size_t count, size_t page_size, bool stores)
+/* A function of its own, whose variables no jump takes the values from. */
+static __attribute__((noinline)) void touch(uint64_t address, size_t count, size_t page_size, bool stores)
 {
 	volatile unsigned char *byte = (volatile unsigned char *)(uintptr_t)address;
 	/* Not zero, and not what other workers store: KSM merges what is equal, whosoever's it is. */
@@ -129,15 +131,11 @@ static long access_memory(uint64_t address, size_t count, size_t page_size, bool
 
 	touched = 0;
 	touched_before = -1;
-	begin_watch(&watch, take_it_unless_it_goes_on);
+	if (!begin_watch(&watch, leave_an_access_that_does_not_go_on, PATIENCE_WITH_A_PAGE))
+		return -EAGAIN;
 	if (!sigsetjmp(way_out, 1)) {
-		watch.timers[0] = alarm_for_this_thread(CLOCK_MONOTONIC, PATIENCE_WITH_A_PAGE);
-		result = -EAGAIN;
-		if (watch.timers[0] != NO_TIMER) {
-			result = NATIVE_DOES_NOT_RETURN;
-			touch(address, count, page_size, stores);
-			result = 0;
-		}
+		touch(address, count, page_size, stores);
+		result = 0;
 	}
 	end_watch(&watch);
 	return result;

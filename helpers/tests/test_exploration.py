@@ -119,7 +119,7 @@ NOT_REACHED = {
             ),
             (
                 "access.py",
-                "if page.protected and page.is_huge_of_file and Faults.MINOR in page.faults:",
+                "if page.is_huge_of_file and Faults.MINOR in page.faults:",
                 'raise Unspecified(f"whether a write to page {number} of a file\'s huge page is a minor fault")',
             ),
             (
@@ -131,6 +131,11 @@ NOT_REACHED = {
                 "categories.py",
                 "if page.may_be_new and self.facts.soft_dirty and not page.dirtied:",
                 "found |= SOFT_DIRTY",
+            ),
+            (
+                "processes.py",
+                "if any(page.content is Content.POISONED for page in self.memory.values()):",
+                'raise Unspecified("whether what is poisoned is so for a child")',
             ),
             ("processes.py", "if self.child is None:", "raise Refused(errno.ESRCH)"),
             ("memory.py", "if space is self.memory:", "for number in unit.pages():"),

@@ -225,9 +225,12 @@ def test_an_access_that_waits_for_the_owner_of_a_userfaultfd_is_ended(access: ty
     lab.close()
 
 
+@pytest.mark.parametrize("protects", [True, False])
 @pytest.mark.parametrize("writes", [Write, KernelWrite])
-def test_a_write_for_which_a_userfaultfd_is_waited_for_is_left_alone(writes: type[Write | KernelWrite]) -> None:
-    """To a huge page of a file that is protected, and registered for minor faults: it is taken out of the tables."""
+def test_a_write_for_which_a_userfaultfd_is_waited_for_is_left_alone(
+    writes: type[Write | KernelWrite], protects: bool
+) -> None:
+    """To a huge page of a file that is protected, or was, and registered for minor faults: it leaves the tables."""
     model = Model(facts_of("faithful"))
     span = Span(0, model.facts.pages_per_huge_page)
     for operation in (
@@ -235,7 +238,9 @@ def test_a_write_for_which_a_userfaultfd_is_waited_for_is_left_alone(writes: typ
         Write(span),
         Advise(span, Advice.COLLAPSE),
         Register(span, faults=Faults.MINOR),
-        Scan(span, flags=ScanFlag.WP_MATCHING, mask=Category.WRITTEN),
+        Scan(span, flags=ScanFlag.WP_MATCHING, mask=Category.WRITTEN)
+        if protects
+        else WriteProtect(span, protect=False),
     ):
         operation.run(model)
     with pytest.raises(Unspecified):
