@@ -10,7 +10,7 @@ from helpers.c_source.known import identifier
 from helpers.c_source.lines import wrapped
 from helpers.c_source.record import Preparation, Record
 from helpers.c_source.values import categories, pagemap_bits
-from helpers.kinds import BY_NAME, KINDS, Kind
+from helpers.kinds import KINDS, Kind
 from helpers.operations import Backing
 
 
@@ -77,12 +77,14 @@ def table(records: Iterable[Record]) -> str:
         for prepared in record.prepared:
             found.setdefault(prepared.kind.name, set()).add(Preparation.of(prepared, record.steps))
     rows = []
-    for name in (kind.name for kind in KINDS if kind.name in found):
-        kind, [told] = BY_NAME[name], found[name]
+    for number, kind in enumerate(KINDS):
+        if kind.name not in found:
+            continue  # Of a part of the suite. Its bit stays its own: what is said by kinds is the same everywhere.
+        [told] = found[kind.name]
         steps = ", ".join(_STEPS.get(step, f"MADV_{step.upper()}") for step in kind.populate) or "0"
         sharing = "MAP_SHARED" if kind.shared else "MAP_PRIVATE"
         rows.append(
-            f'{{ "{name}", {told.pages}, {BACKINGS[kind.backing]}, {sharing}, {{ {steps} }}, '
+            f'[{number}] = {{ "{kind.name}", {told.pages}, {BACKINGS[kind.backing]}, {sharing}, {{ {steps} }}, '
             f"{shortened(categories(told.categories))}, {pagemap_bits(told.state)}, {told.huge or -1} }},"
         )
     names = [f"{identifier(kind.name)} = 1 << {number}" for number, kind in enumerate(KINDS)]

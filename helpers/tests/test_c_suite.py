@@ -81,6 +81,21 @@ def test_the_program_of_the_suite_comes_to_the_same_outcomes(suite_program: Path
     assert done.returncode == (DIFFERS if "fail" in by_program.values() else KEEPS)
 
 
+def test_a_part_of_the_suite_can_be_a_program(alone: None, tmp_path: Path) -> None:
+    """Of which some kinds of memory are no part: those that probes and tests have are the same all the same."""
+    source = tmp_path / "filling.c"
+    done = pytest_run("suites/test_filling.py", "--stub", "faithful", f"--write-suite={source}")
+    assert (
+        done.returncode == 0
+        and '"hugetlb-shared", ' in source.read_text()
+        and '"file-shared", ' not in source.read_text()
+    )
+    pytest_run("suites/test_filling.py", f"--junit-xml={tmp_path / 'report.xml'}")
+    told = subprocess.run([compiled(source)], capture_output=True, text=True, timeout=100)
+    outcomes, by_pytest = ktap.read(told.stdout).outcomes, outcomes_by_pytest(tmp_path / "report.xml")
+    assert told.returncode == KEEPS and outcomes == {name: by_pytest[name] for name in outcomes}
+
+
 def test_the_program_of_the_suite_speaks_ktap(suite_program: Path, alone: None) -> None:
     listed = subprocess.run([suite_program, "-l"], capture_output=True, text=True, timeout=10).stdout.splitlines()
     assert len(listed) > 2400 and len(set(listed)) == len(listed)

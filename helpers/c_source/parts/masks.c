@@ -44,7 +44,7 @@ static double mask_seconds = 0.001;
  * Combinations of the three masks over bits 0 to 7, from one on: all, or an evenly spread part that fits. The
  * distance is odd, so that no bit keeps its value.
  */
-static void every_mask(uint64_t first, uint64_t count, uint64_t returned)
+static __attribute__((unused)) void every_mask(uint64_t first, uint64_t count, uint64_t returned)
 {
 	static double seconds_each;
 	struct page_region vec[65], expected[64];
