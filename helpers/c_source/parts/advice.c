@@ -102,7 +102,7 @@ static void advise(int64_t start, int64_t stop, int advice)
 		must(errno ? -1 : 0, "madvise");
 		if (time(NULL) > limit)
 			end(CANNOT_ASK, "can't be asked here: the kernel doesn't do what madvise(2) asks");
-		/* As long as it is dirty, a part of a large folio isn't split off. A gap is an error that means nothing. */
+		/* A part of a large folio isn't split off as long as it is dirty. An error for a gap means nothing. */
 		if (advice == MADV_PAGEOUT && any_present(start, stop))
 			msync(at(start), (stop - start) * PAGE, MS_SYNC);
 	} while ((advice == MADV_PAGEOUT && any_present(start, stop)) ||
