@@ -11,7 +11,7 @@ import pytest
 
 from helpers.explain import story
 from helpers.lab import KernelDiffers
-from helpers.plugins.machine import SUITES
+from helpers.plugins.machine import SUITES, is_of_suites
 from helpers.plugins.stash import LAB
 from helpers.plugins.verdict import CLAUSE
 
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test of the suites names clauses, and only such as are in the catalogue: properties of all its reports, of
     the last one too, from which JUnit takes them."""
     for item in items:
-        if SUITES not in item.path.resolve().parents:
+        if not is_of_suites(item.path):
             continue
         named = clauses_of(item)
         unknown = [clause for clause in named if clause not in catalogue()]

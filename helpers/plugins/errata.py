@@ -12,7 +12,7 @@ import pytest
 
 from helpers.deviations import Erratum, name_of
 from helpers.plugins.clauses import clauses_of
-from helpers.plugins.machine import SUITES, host_for, new_target
+from helpers.plugins.machine import host_for, is_of_suites, new_target
 from helpers.plugins.stash import CATALOGUE, FOUND, HOST, LAB
 from helpers.plugins.verdict import ERRATUM
 from helpers.probing import Found, find
@@ -67,7 +67,7 @@ def hints(item: pytest.Item) -> list[str]:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
-    if call.when != "call" or SUITES not in item.path.resolve().parents:
+    if call.when != "call" or not is_of_suites(item.path):
         return report
     lab = item.stash.get(LAB, None)
     if report.passed and lab and lab.deviates:

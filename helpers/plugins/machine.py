@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ from helpers.stubs import NoSuchStub, facts_of, missing_in, stub_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SUITES = CHECKOUT / "suites"
+
+
+@cache
+def is_of_suites(path: Path) -> bool:
+    """Whether a file is one of the conformance tests', by whatever way it was named."""
+    return SUITES in path.resolve().parents
 
 
 def asks_the_kernel(config: pytest.Config) -> bool:
