@@ -66,7 +66,7 @@ def letters(setting: Setting, facts: Facts, missing: Collection[str] = ()) -> tu
         elsewhere = -(-whole.end // huge) * huge if part.kind.is_huge else whole.end + 1
         found += _of_a_mapping(part.kind, whole, elsewhere, facts, missing)
         found += _of_all_memory(part.tracking, whole, facts)
-        found += _also(setting.also, whole, missing)
+        found += _also(setting.also, part.kind, whole, missing)
     else:
         for part, span in zip(setting.parts, spans, strict=True):
             border = span.end - 1 if span == spans[0] else span.start
@@ -88,9 +88,9 @@ def _of_all_memory(tracking: Tracking, whole: Span, facts: Facts) -> Iterator[Op
         yield RwProtect(Span(whole.start + 1, whole.end - 1))
 
 
-def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iterator[Operation]:
+def _also(also: Collection[Also], kind: Kind, whole: Span, missing: Collection[str]) -> Iterator[Operation]:
     """What some settings have besides."""
-    page = Span(whole.start + 1, whole.start + 2)
+    page = whole if kind.backing.is_hugetlb else Span(whole.start + 1, whole.start + 2)
     if Also.FORK in also:
         yield Fork()
         yield ChildWrite(page)
@@ -107,7 +107,7 @@ def _also(also: Collection[Also], whole: Span, missing: Collection[str]) -> Iter
         if "minor faults" not in missing:
             yield Register(whole, faults=Faults.MINOR)
         yield Fill(whole)
-        if "UFFDIO_MOVE" not in missing:
+        if "UFFDIO_MOVE" not in missing and not kind.backing.is_hugetlb:
             last = Span(whole.end - 1, whole.end)
             yield MoveIn(page, source=last.start)
             yield MoveIn(last, source=page.start)

@@ -41,6 +41,7 @@ class Begun(enum.Enum):
     CLEARED = "-cleared"
     MISSING = "-for-missing-pages"
     MINOR = "-for-minor-faults"
+    DROPPED = "-dropped"
 
     def operations(self, span: Span) -> Iterator[Operation]:
         match self:
@@ -54,6 +55,8 @@ class Begun(enum.Enum):
                 yield Register(span, faults=Faults.MISSING)
             case Begun.MINOR:
                 yield Register(span, faults=Faults.MINOR)
+                yield Advise(span, Advice.DONTNEED)
+            case Begun.DROPPED:
                 yield Advise(span, Advice.DONTNEED)
 
 
@@ -201,7 +204,7 @@ SETTINGS: tuple[Setting, ...] = (
     _alone("thp-zero"),
     _alone("shmem-thp"),
     _alone("hugetlb-private", Also.FORK),
-    _alone("hugetlb-shared"),
+    _alone("hugetlb-shared", Also.FILLERS, begun=Begun.DROPPED),
     _alone("hugetlb-memfd"),
     _pair("anon", "thp"),
     _pair("hugetlb-shared", "anon"),
