@@ -146,6 +146,22 @@ def test_a_child_that_works_is_recorded_while_its_parent_scans_it(lab: Lab, kind
     assert lab.scan(span, mask=C.WRITTEN, returned=C.WRITTEN).regions == (Region(2, 3, C.WRITTEN),)
 
 
+@pytest.mark.clause("fork-followed", "protect-without-vec")
+@pytest.mark.parametrize("shared", [False, True], ids=["private", "shared"])
+def test_what_is_protected_in_a_child_without_vec_goes_by_its_own_memory(lab: Lab, shared: bool) -> None:
+    """Its parent has touched pages since then, where the child has none."""
+    lab.require("fork events")
+    span = lab.map((0, 2 * lab.huge + 1), shared=shared)
+    lab.register(span, Tracking.FOLLOWING)
+    lab.write(0)
+    lab.fork()
+    lab.write((lab.huge, span.end))
+    matches_nothing = C.WRITTEN | C.PRESENT
+    lab.scan(span, WP, mask=matches_nothing, inverted=matches_nothing, vec_len=None, process="child")
+    lab.scan(span, returned=lab.decided(span, "child"), process="child")
+    lab.scan(span, mask=C.WRITTEN)
+
+
 @pytest.mark.clause("fork")
 @pytest.mark.parametrize("name", ["anon", "shmem", "memfd-private"])
 def test_what_a_child_that_is_not_followed_writes_is_its_own(lab: Lab, name: str) -> None:

@@ -60,7 +60,7 @@ class Access(Memory):
             if page.huge and write:
                 self.write_to_huge_page(number, page)
             self.populate(page, write)
-        self.make_entry(number)
+        self.make_entry(self.memory, number)
 
     def require_access(self, number: int, page: Page, write: bool) -> None:
         """Raises Unspecified where the one who loads or stores doesn't come back from that."""
@@ -155,4 +155,4 @@ class Access(Memory):
             page.was_anonymous = page.was_anonymous or page.is_private_anonymous
             page.is_of_huge_page = not page.is_private_anonymous
             page.of_huge_frame = page.content is Content.PRESENT
-        self.tables.discard(unit.start // self.facts.pages_per_huge_page)
+        self.memory.tables.discard(unit.start // self.facts.pages_per_huge_page)

@@ -91,7 +91,7 @@ class AdviceOnPages(Access):
             page.of_huge_frame = True
             page.is_of_huge_page = not page.is_private_anonymous
             page.in_swap = page.discarded = False
-        self.tables.discard(unit.start // self.facts.pages_per_huge_page)
+        self.memory.tables.discard(unit.start // self.facts.pages_per_huge_page)
         return None
 
     @staticmethod
@@ -152,7 +152,7 @@ class AdviceOnPages(Access):
                 page.drop(keep_protection=False)
                 page.hold(Content.GUARD)
                 page.was_anonymous = True  # (code) madvise_guard_install() calls anon_vma_prepare().
-                self.make_entry(number)
+                self.make_entry(self.memory, number)
             case Advice.GUARD_REMOVE:
                 if page.content is Content.GUARD:
                     page.hold(Content.NONE)
@@ -188,7 +188,7 @@ class AdviceOnPages(Access):
         page.huge = False
         page.hold(Content.SWAPPED if page.anonymous else Content.NONE)
         if page.anonymous or page.protected:
-            self.make_entry(number)
+            self.make_entry(self.memory, number)
         page.dirtied = page.dirtied and page.anonymous  # userfaultfd.rst: lost when an entry is zapped.
         if page.tracking is Tracking.ACCESS and not page.anonymous:
             page.protected = False  # userfaultfd.rst: there are no markers of read-write protection.

@@ -26,7 +26,7 @@ class Filling(Access):
                 raise Unspecified(f"whether {op.by.value} fills {why}")
         for number in op.span.pages():
             self.fill_page(op.by, self.memory[number])
-            self.make_entry(number)
+            self.make_entry(self.memory, number)
 
     def move_in(self, op: MoveIn) -> Answer:
         """UFFDIO_MOVE(2const): what is moved is where there was nothing, and nothing is where it was.
@@ -52,7 +52,7 @@ class Filling(Access):
             return refusals[0]
         for number, place, page in zip(op.span.pages(), places, pages, strict=True):
             self.move_page(place, page)
-            self.make_entry(number)
+            self.make_entry(self.memory, number)
         return None
 
     @staticmethod

@@ -58,14 +58,8 @@ class Mappings(Memory):
     def mappings_with_new_pages(self) -> list[list[Page]]:
         if not self.was_cleared:
             return []
-        runs: list[list[Page]] = []
-        for number in sorted(self.memory):
-            page = self.memory[number]
-            if runs and number - 1 in self.memory and page.continues(runs[-1][-1]):
-                runs[-1].append(page)
-            else:
-                runs.append([page])
-        return [run for run in runs if any(page.is_new for page in run)]
+        found = [[*self.pages(mapping)] for mapping in self.mappings()]
+        return [pages for pages in found if any(page.is_new for page in pages)]
 
     def unmap(self, op: Unmap) -> None:
         """munmap(2): it isn't an error if nothing is mapped there."""
@@ -79,8 +73,8 @@ class Mappings(Memory):
         self.split_at_borders(span)
         for number in span.pages():
             self.memory.pop(number, None)
-        self.tables &= {number // self.facts.pages_per_huge_page for number in self.memory}
-        self.has_upper_table = self.has_upper_table and bool(self.memory)
+        self.memory.tables &= {number // self.facts.pages_per_huge_page for number in self.memory}
+        self.memory.has_upper_table = self.memory.has_upper_table and bool(self.memory)
 
     def move(self, op: Move) -> None:
         """userfaultfd(2): without UFFD_FEATURE_EVENT_REMAP the new place isn't registered.
@@ -153,11 +147,11 @@ class Mappings(Memory):
 
     def move_entry(self, number: int, to: int) -> None:
         size = self.facts.pages_per_huge_page
-        if number // size in self.tables:
+        if number // size in self.memory.tables:
             has_another = self.surely_has_table(to)
-            self.make_entry(to)
+            self.make_entry(self.memory, to)
             if not self.surely_has_table(number) and not has_another and not self.memory[to].huge:
-                self.doubtful_tables.add(to // size)
+                self.memory.doubtful_tables.add(to // size)
 
     def split_all(self, span: Span) -> None:
         """(code) move_huge_pmd(): in a place that isn't aligned for it, no page is huge."""

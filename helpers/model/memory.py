@@ -15,13 +15,16 @@ from helpers.operations import Span, Target
 def _copied(space: Space) -> Space:
     """The pages, copied; those that are one and the same stay so."""
     copies = {id(page): page.copy() for page in space.values()}
-    return Space({number: copies[id(page)] for number, page in space.items()})
+    found = Space({number: copies[id(page)] for number, page in space.items()})
+    found.take_tables_of(space)
+    return found
 
 
 def _state_of(part: Any) -> Hashable:
     """A part of a model, as a value. Whose pages are one and the same, as of hugetlb, is told by what they are."""
     if isinstance(part, Space):
-        return tuple((number, STATE(page)) for number, page in part.items())
+        tables = frozenset(part.tables), frozenset(part.doubtful_tables), part.has_upper_table
+        return (*((number, STATE(page)) for number, page in part.items()), tables)
     return part  # type: ignore[no-any-return]
 
 
@@ -40,17 +43,6 @@ class Memory(Target):
         self.has_child = False
         #: Whether soft-dirty bits were ever cleared: until then, everything is new.
         self.was_cleared = False
-        #: The aligned stretches that have a page table. Neither documents nor users know of page tables: the contract
-        #: reads it where it says that it can't say what comes, and nowhere else; there are errata that do.
-        self.tables: set[int] = set()
-        #: Those of them that may be gone since all that they map was dropped: some kernels free them then, by
-        #: CONFIG_PT_RECLAIM. Read as little as the tables.
-        self.doubtful_tables: set[int] = set()
-        #: Whether there is what points to page tables, which covers a GiB or more: all that a program maps. Read as
-        #: little as the tables.
-        self.has_upper_table = False
-        #: The same of a child: whether fork(2) or the child have made any entry of its own.
-        self.child_has_upper_table = False
         #: The pages that files may have, mapped or not, by file; shared memory is a file that the model has a name for.
         self.filled: set[tuple[str, int]] = set()
 
@@ -59,8 +51,6 @@ class Memory(Target):
         found = copy(self)
         found.memory = _copied(self.memory)
         found.child = None if self.child is None else _copied(self.child)
-        found.tables = {*self.tables}
-        found.doubtful_tables = {*self.doubtful_tables}
         found.filled = {*self.filled}
         return found
 
@@ -94,30 +84,37 @@ class Memory(Target):
         size = self.facts.pages_per_huge_page
         return [Span(start, start + size) for start in range(self.unit(span.start).start, span.end, size)]
 
-    def make_entry(self, number: int) -> None:
+    def make_entry(self, space: Space, number: int) -> None:
         """There is an entry for a page: one in a page table, unless the page is a huge one."""
-        self.has_upper_table = True
-        if not self.memory[number].huge:
-            self.tables.add(number // self.facts.pages_per_huge_page)
-            self.doubtful_tables.discard(number // self.facts.pages_per_huge_page)
+        space.has_upper_table = True
+        if not space[number].huge:
+            space.tables.add(number // self.facts.pages_per_huge_page)
+            space.doubtful_tables.discard(number // self.facts.pages_per_huge_page)
 
-    def has_table(self, number: int) -> bool:
+    def has_table(self, space: Space, number: int) -> bool:
         """Whether the page's entry would be in a page table that there is."""
         table = number // self.facts.pages_per_huge_page
-        if table in self.tables & self.doubtful_tables:
+        if table in space.tables & space.doubtful_tables:
             raise Unspecified(f"whether there is a page table for page {number}")
-        return table in self.tables
-
-    def has_upper_table_in(self, space: Space) -> bool:
-        return self.has_upper_table if space is self.memory else self.child_has_upper_table
+        return table in space.tables
 
     def surely_has_table(self, number: int) -> bool:
-        return number // self.facts.pages_per_huge_page in self.tables - self.doubtful_tables
+        return number // self.facts.pages_per_huge_page in self.memory.tables - self.memory.doubtful_tables
 
     def doubt_tables(self, span: Span) -> None:
         """The page tables of all that a span holds may be gone."""
         size = self.facts.pages_per_huge_page
-        self.doubtful_tables |= {unit.start // size for unit in self.units(span) if is_within(unit, span)}
+        self.memory.doubtful_tables |= {unit.start // size for unit in self.units(span) if is_within(unit, span)}
+
+    def mappings(self) -> list[Span]:
+        """(code) All that is mapped, cut where one mapping ends and another begins."""
+        found: list[Span] = []
+        for number in sorted(self.memory):
+            if found and found[-1].end == number and self.memory[number].continues(self.memory[number - 1]):
+                found[-1] = Span(found[-1].start, number + 1)
+            else:
+                found.append(Span(number, number + 1))
+        return found
 
     def mappings_of(self, span: Span) -> list[Span]:
         """(code) The span, cut where one mapping ends and another begins."""
@@ -157,8 +154,7 @@ class Memory(Target):
                 page.was_huge_of_file = True
                 continue
             page.huge = page.is_of_huge_page = page.may_be_small = False
-            if space is self.memory:
-                self.make_entry(number)
+            self.make_entry(space, number)
 
     def keep_anonymous(self, border: int) -> None:
         """(code) Where a mapping is cut, both parts have an anon_vma if it has one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -135,7 +136,26 @@ _MAPPING = attrgetter("backing", "shared", "prot", "file", "tracking", "faults",
 
 
 class Space(dict[int, Page]):
-    """Memory, page by page. Raises Unspecified for a page that isn't mapped, where it is asked for as if it were."""
+    """Memory, page by page, and what maps it. Raises Unspecified for a page that isn't mapped, where it is asked for as
+    if it were.
+
+    Neither documents nor users know of page tables: the contract reads them where it says that it can't say what comes,
+    and nowhere else; there are errata that do.
+    """
+
+    def __init__(self, pages: Mapping[int, Page] | None = None) -> None:
+        super().__init__(pages or {})
+        #: The aligned stretches that have a page table.
+        self.tables: set[int] = set()
+        #: Those of them that may be gone since all that they map was dropped: some kernels free them then, by
+        #: CONFIG_PT_RECLAIM.
+        self.doubtful_tables: set[int] = set()
+        #: Whether there is what points to page tables, which covers a GiB or more: all that a program maps.
+        self.has_upper_table = False
+
+    def take_tables_of(self, other: Space) -> None:
+        self.tables, self.doubtful_tables = {*other.tables}, {*other.doubtful_tables}
+        self.has_upper_table = other.has_upper_table
 
     def __missing__(self, number: int) -> Page:
         raise Unspecified(f"page {number} isn't mapped")

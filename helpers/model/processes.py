@@ -8,7 +8,7 @@ from dataclasses import replace
 from helpers.model.access import Access
 from helpers.model.facts import Refused, Unspecified
 from helpers.model.pages import Content, Page, Space
-from helpers.operations import ChildWrite, Fork, KillChild, Scan, Tracking
+from helpers.operations import ChildWrite, Fork, KillChild, Scan, Span, Tracking
 
 
 class Processes(Access):
@@ -22,11 +22,18 @@ class Processes(Access):
             raise Unspecified("whether what is poisoned is so for a child")
         self.has_child = True
         self.child = Space({number: self.copied(page) for number, page in self.memory.items()})
-        # (code) copy_pud_range(), for what vma_needs_copy().
-        are_copied = any(page.was_anonymous or page.tracking is Tracking.FOLLOWING for page in self.memory.values())
-        self.child_has_upper_table = self.has_upper_table and are_copied
+        for mapping in self.mappings():
+            self.copy_tables(self.child, mapping)
         for page in self.memory.values():
             page.of_child_too = page.anonymous and page.content is Content.PRESENT
+
+    def copy_tables(self, child: Space, mapping: Span) -> None:
+        """(code) copy_page_range(), for what vma_needs_copy()."""
+        if any(page.was_anonymous or page.tracking is Tracking.FOLLOWING for page in self.pages(mapping)):
+            found = {unit.start // self.facts.pages_per_huge_page for unit in self.units(mapping)}
+            child.tables |= found & self.memory.tables
+            child.doubtful_tables |= found & self.memory.doubtful_tables
+            child.has_upper_table = child.has_upper_table or self.memory.has_upper_table
 
     def copied(self, page: Page) -> Page:
         """A page of the child."""
@@ -56,7 +63,7 @@ class Processes(Access):
             if page.huge or page.wants_huge or page.is_of_huge_page or page.was_huge_of_file:
                 raise Unspecified("how much of a huge page a child gets a copy of")
             self.populate(page, write=True)
-            self.child_has_upper_table = True
+            self.make_entry(self.child, number)
             if (own := self.memory.get(number)) is not None and not page.shared:
                 own.of_child_too = False
             if page.shared:

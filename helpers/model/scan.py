@@ -143,10 +143,7 @@ class Scanning(Arguments, Categories, Processes):
     def protect(self, space: Space, numbers: list[int]) -> None:
         for number in numbers:
             space[number].protected = True
-            if space is self.memory:
-                self.make_entry(number)
-            else:
-                self.child_has_upper_table = True
+            self.make_entry(space, number)
 
     # --- The answer -------------------------------------------------------------------------------------
 

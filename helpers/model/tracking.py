@@ -72,7 +72,7 @@ class TrackingOfWrites(Memory):
         for number, page in zip(op.span.pages(), self.pages(op.span), strict=True):
             page.protected = op.protect
             if op.protect:
-                self.make_entry(number)
+                self.make_entry(self.memory, number)
         return None
 
     def rw_protect(self, op: RwProtect) -> None:

@@ -110,7 +110,7 @@ NOT_REACHED = {
             (
                 "mappings.py",
                 "if not self.surely_has_table(number) and not has_another and not self.memory[to].huge:",
-                "self.doubtful_tables.add(to // size)",
+                "self.memory.doubtful_tables.add(to // size)",
             ),
             (
                 "witnesses.py",
@@ -144,10 +144,10 @@ NOT_REACHED = {
         "errata alone ask it": (
             (
                 "memory.py",
-                "if table in self.tables & self.doubtful_tables:",
+                "if table in space.tables & space.doubtful_tables:",
                 'raise Unspecified(f"whether there is a page table for page {number}")',
             ),
-            ("memory.py", "if table in self.tables & self.doubtful_tables:", "return table in self.tables"),
+            ("memory.py", "if table in space.tables & space.doubtful_tables:", "return table in space.tables"),
         ),
         "pages that stand for many aren't moved to where they stand for themselves": (
             ("mappings.py", "if any(page.huge for page in pages):", "self.split(self.memory, unit)"),

@@ -146,7 +146,7 @@ class GuardInstallDoesNotReturn(Erratum):
             page.drop(keep_protection=True)
             if number < first:
                 page.hold(Content.GUARD)
-                self.make_entry(number)
+                self.make_entry(self.memory, number)
 
 
 class HugeShmemReclaimedLosesProtection(Erratum):

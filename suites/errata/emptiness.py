@@ -35,7 +35,7 @@ class EmptyHugetlbNotHuge(Erratum):
     def found(self, walk: Walk, number: int, page: Page) -> int:
         told = super().found(walk, number, page)
         is_empty = page.backing.is_hugetlb and not page.protected and Content.NONE in (page.content, page.alternative)
-        return told & ~HUGE if is_empty and not self.has_upper_table_in(walk.space) else told
+        return told & ~HUGE if is_empty and not walk.space.has_upper_table else told
 
 
 class EmptyHugetlbPartlyProtected(Erratum):
@@ -60,7 +60,7 @@ class EmptyHugetlbPartlyProtected(Erratum):
 
     def must_protect(self, walk: Walk, number: int, page: Page, categories: int) -> bool:
         is_hole = page.backing.is_hugetlb and page.content is Content.NONE
-        is_hole = is_hole and not self.has_upper_table_in(walk.space)
+        is_hole = is_hole and not walk.space.has_upper_table
         if is_hole and walk.argument.flags & WP_MATCHING:
             walk.matched.extend(self.unit(number).pages())
         return super().must_protect(walk, number, page, categories)
@@ -87,7 +87,7 @@ class EmptyPteNotWritten(Erratum):
     def found(self, walk: Walk, number: int, page: Page) -> int:
         told = super().found(walk, number, page)
         is_empty = page.content is Content.NONE and not page.protected and not page.backing.is_hugetlb
-        if not is_empty or not self.has_table(number) or self.takes_the_shortcut_for_written(walk):
+        if not is_empty or not self.has_table(walk.space, number) or self.takes_the_shortcut_for_written(walk):
             return told
         return told & ~WRITTEN_BIT
 
@@ -115,15 +115,15 @@ class HoleNotWritten(Erratum):
         lab.register(span)
         lab.scan(span)
 
-    def is_hole(self, number: int, page: Page) -> bool:
-        return page.content is Content.NONE and not page.huge and not self.has_table(number)
+    def is_hole(self, walk: Walk, number: int, page: Page) -> bool:
+        return page.content is Content.NONE and not page.huge and not self.has_table(walk.space, number)
 
     def found(self, walk: Walk, number: int, page: Page) -> int:
         told = super().found(walk, number, page)
-        return told & ~WRITTEN_BIT if self.is_hole(number, page) else told
+        return told & ~WRITTEN_BIT if self.is_hole(walk, number, page) else told
 
     def must_protect(self, walk: Walk, number: int, page: Page, categories: int) -> bool:
-        if self.is_hole(number, page):
+        if self.is_hole(walk, number, page):
             return bool(walk.argument.flags & WP_MATCHING)
         return super().must_protect(walk, number, page, categories)
 

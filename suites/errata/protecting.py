@@ -59,7 +59,7 @@ class WpWithoutVecIgnoresMasks(Erratum):
     def takes_the_shortcut(self, walk: Walk, number: int, page: Page) -> bool:
         argument = walk.argument
         is_exclusive = bool(argument.flags & WP_MATCHING) and argument.vec_len is None
-        if not is_exclusive or page.huge or not self.has_table(number):
+        if not is_exclusive or page.huge or not self.has_table(walk.space, number):
             return False
         # Whole mappings are passed over before, for the one category that is true of a mapping.
         wants = argument.mask & WPALLOWED
