@@ -42,7 +42,7 @@ TAKEN_FOR = {
     "does-not-merge": {"split-breaks-merging"},
     "does-not-protect": {"poisoned-hugetlb-not-protected"},
     "dontneed-keeps-protection": {"hugetlb-dontneed-stays-protected"},
-    "expansion-loses-soft-dirty": {"soft-dirty-lost-in-merge"},
+    "expansion-loses-soft-dirty": {"growth-is-not-soft-dirty", "soft-dirty-lost-in-merge"},
     "holes-are-accessed": {"guards-are-accessed"},
     "followed-child-is-not-protected": {"fork-unprotects-guards", "fork-unprotects-huge-pages-of-files"},
     "new-mappings-are-clean": {"soft-dirty-lost-in-merge"},
@@ -70,6 +70,7 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
     SAME: {
         "fork-unprotects-guards": {"followed-child-is-not-protected"},
         "fork-unprotects-huge-pages-of-files": {"followed-child-is-not-protected"},
+        "growth-is-not-soft-dirty": {"expansion-loses-soft-dirty"},
         "guards-are-accessed": {"holes-are-accessed", "protected-is-accessed"},
         "guards-stay-protected": {"unregister-keeps-protection"},
         "hugetlb-dontneed-loses-written": {"without-written"},
@@ -81,6 +82,7 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
         "split-is-soft-dirty": {"clearing-does-nothing", "clearing-forgets-new-mappings"},
     },
     TAKEN: {
+        "growth-is-not-soft-dirty": {"without-written"},
         "guard-install-does-not-return": {"without-written"},
         "hugetlb-dontneed-loses-written": {"dontneed-keeps-protection"},
         "hugetlb-dontneed-stays-protected": {"drop-keeps-poison"},
@@ -130,6 +132,9 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
             "writes-of-a-child-are-its-parents",
             "writes-of-a-child-are-lost",
         },
+    },
+    "is about pages that match, of which there are none": {
+        "growth-is-not-soft-dirty": {"does-not-merge", "get-only-scan-protects", "protects-without-being-asked"},
     },
     "is about errors that don't come": {
         "vec-len-overflow": {"efault-is-einval", "protects-pages-before-checking-vec"},

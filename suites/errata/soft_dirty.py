@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from helpers.deviations import Erratum, Harm
+from helpers.deviations import Condition, Erratum, Harm
 from helpers.interface.uapi import Category, PagemapBit, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
-from helpers.model import Content, Page, Space
+from helpers.model import Content, Facts, Page, Space
 from helpers.model.walk import Walk
-from helpers.operations import Advice, Advise, ClearRefs, Prot, Protection, Span
+from helpers.operations import Advice, Advise, Answer, ClearRefs, Operation, Prot, Protection, Resize, Span
 
 WRITTEN = Category.WRITTEN
 
@@ -91,6 +91,42 @@ class SoftDirtyLostInMerge(Erratum):
         super().mprotect(op)
         for page in self.mapping_around(op.span.start):
             page.is_new, page.may_be_new = was_new, False
+
+
+def _resizes(operation: Operation, facts: Facts) -> bool:
+    return isinstance(operation, Resize)
+
+
+class GrowthIsNotSoftDirty(Erratum):
+    """A mapping that mremap(2) expands in its place is as soft-dirty as it was, and so is what it is expanded by."""
+
+    clauses = ("soft-dirty-new",)
+    harm = Harm.MISTAKES
+    needs = ("soft-dirty",)
+    evidence = (
+        "expand_vma_in_place() in mm/mremap.c (7.3) has vma_merge_extend() take the mapping's flags as they are; "
+        "VM_SOFTDIRTY is set by __mmap_complete() and do_brk_flags() in mm/vma.c alone"
+    )
+
+    @staticmethod
+    def probe(lab: Lab) -> None:
+        lab.require("soft-dirty")
+        lab.write(lab.map((0, 2)))
+        lab.clear_refs()
+        lab.resize((0, 2), 3)
+        lab.scan((0, 3), mask=Category.SOFT_DIRTY, returned=Category.SOFT_DIRTY)
+
+    @classmethod
+    def is_met_by(cls) -> Condition:
+        return _resizes
+
+    def resize(self, op: Resize) -> Answer:
+        before = {number: (page.is_new, page.may_be_new) for number, page in self.memory.items()}
+        answer = super().resize(op)
+        for number, page in self.memory.items():
+            page.is_new, page.may_be_new = before.get(number, before[op.span.end - 1])
+        self.merge()
+        return answer
 
 
 class SplitIsSoftDirty(Erratum):
