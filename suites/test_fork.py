@@ -7,7 +7,7 @@ import pytest
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
-from helpers.operations import Region, Span, Tracking
+from helpers.operations import Advice, Region, Span, Tracking
 
 C = Category
 WP = ScanFlag.WP_MATCHING
@@ -152,6 +152,7 @@ def test_what_is_protected_in_a_child_without_vec_goes_by_its_own_memory(lab: La
     """Its parent has touched pages since then, where the child has none."""
     lab.require("fork events")
     span = lab.map((0, 2 * lab.huge + 1), shared=shared)
+    lab.advise(span, Advice.NOHUGEPAGE)
     lab.register(span, Tracking.FOLLOWING)
     lab.write(0)
     lab.fork()
