@@ -123,9 +123,10 @@ class GrowthIsNotSoftDirty(Erratum):
     def resize(self, op: Resize) -> Answer:
         before = {number: (page.is_new, page.may_be_new) for number, page in self.memory.items()}
         answer = super().resize(op)
-        for number, page in self.memory.items():
-            page.is_new, page.may_be_new = before.get(number, before[op.span.end - 1])
-        self.merge()
+        if answer is None and op.end > op.span.end:
+            for number, page in self.memory.items():
+                page.is_new, page.may_be_new = before.get(number, before[op.span.end - 1])
+            self.merge()
         return answer
 
 
