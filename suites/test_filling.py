@@ -182,8 +182,8 @@ def prepare_a_move(lab: Lab, name: str) -> tuple[Span, Span]:
     return place, source
 
 
-every_way = pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
 every_moved = pytest.mark.parametrize("name", ["anon", "anon-zero", "anon-swapped"])
+every_way = pytest.mark.parametrize("protected", [False, True], ids=["written", "protected"])
 
 
 @pytest.mark.clause("moved-in", "written-since-protected")

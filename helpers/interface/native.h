@@ -26,7 +26,10 @@ long native_pwrite(int fd, const char *bytes, size_t length, int64_t offset);
 #define NATIVE_DOES_NOT_RETURN -100000
 long native_madvise(uint64_t address, size_t length, int advice, long milliseconds);
 
-/* One byte in each of count pages: stored, or loaded. 0, unless it was ended in a page: then NATIVE_DOES_NOT_RETURN. */
+/*
+ * One byte in each of count pages: stored, or loaded. 0; NATIVE_DOES_NOT_RETURN where it was ended in a page, or -EAGAIN
+ * where nothing could have ended it, and nothing was done.
+ */
 long native_write(uint64_t address, size_t count, size_t page_size);
 long native_read(uint64_t address, size_t count, size_t page_size);
 

@@ -156,26 +156,26 @@ class GuardsStayProtected(Erratum):
         lab.scan(span)
         lab.read_pagemap(span)
 
-    def protected_guards(self) -> list[Page]:
+    def protected_markers(self) -> list[Page]:
         return [page for page in self.memory.values() if page.is_forbidden and page.protected]
 
     def unregister(self, op: Unregister) -> None:
-        guards = self.protected_guards()
+        markers = self.protected_markers()
         super().unregister(op)
-        for page in guards:
+        for page in markers:
             page.protected = True
 
     def close_userfaultfd(self, op: CloseUserfaultfd) -> None:
-        guards = self.protected_guards()
+        markers = self.protected_markers()
         super().close_userfaultfd(op)
-        for page in guards:
+        for page in markers:
             page.protected = True
 
     def move(self, op: Move) -> None:
         """move_ptes() takes protection off what was registered, and leaves it to what isn't any more."""
-        guards = [page for page in self.protected_guards() if page.tracking is Tracking.NONE]
+        markers = [page for page in self.protected_markers() if page.tracking is Tracking.NONE]
         super().move(op)
-        for page in guards:
+        for page in markers:
             page.protected = True
 
 
