@@ -53,6 +53,9 @@ class Access(Memory):
             if not (page.is_private_anonymous or page.is_of_huge_page):
                 # transhuge.rst: that is for shmem_enabled to say, or for the file system.
                 raise Unspecified(f"whether a huge page is made for page {number}, which is a file's or shared")
+            if number // self.facts.pages_per_huge_page in self.memory.tables:
+                # (code) It takes the place of a page table, and none is made where there is one already.
+                raise Unspecified(f"whether a huge page is made for page {number}, where small pages were mapped")
             self.populate_huge(self.unit(number), write)
         elif page.was_huge_of_file and not self.surely_has_table(number) and self.is_unmapped(self.unit(number)):
             raise Unspecified(f"whether a file's huge page is mapped as a whole again by an access to page {number}")

@@ -34,6 +34,7 @@ from helpers.operations import (
     Span,
     Target,
     Tracking,
+    Unregister,
     Write,
     WriteProtect,
     verbs,
@@ -245,6 +246,27 @@ def test_a_write_for_which_a_userfaultfd_is_waited_for_is_left_alone(
         operation.run(model)
     with pytest.raises(Unspecified):
         writes(Span(1, 2)).run(model)
+
+
+@pytest.mark.parametrize("writes", [Read, Write], ids=["read", "write"])
+@pytest.mark.parametrize("is_files", [False, True], ids=["private", "of-a-file"])
+def test_whether_a_huge_page_comes_where_small_ones_were_no_document_says(
+    writes: type[Read] | type[Write], is_files: bool
+) -> None:
+    """Kernels don't make one where there is a page table already: a marker of protection has left one here."""
+    model = Model(facts_of("faithful"))
+    span = Span(0, model.facts.pages_per_huge_page)
+    files = (Write(span), Advise(span, Advice.COLLAPSE), Read(span), Register(span), Advise(span, Advice.DONTNEED))
+    private = (Advise(span, Advice.HUGEPAGE), Register(span))
+    for operation in (
+        Map(span, shared=is_files),
+        *(files if is_files else private),
+        WriteProtect(Span(0, 1)),
+        Unregister(span),
+    ):
+        operation.run(model)
+    with pytest.raises(Unspecified, match="small pages were mapped"):
+        writes(Span(0, 1)).run(model)
 
 
 @on_kernel
