@@ -114,7 +114,7 @@ def test_random_programs(
 ) -> None:
     of_all = share / 1000 / chunks(pytestconfig)
     programs, seconds = (pytestconfig.getoption(name) for name in ("programs", "seconds"))
-    search = explorer.random_search(breadth)
+    search = explorer.random_search(breadth, replays=chunk == 0)
     seed = (pytestconfig.getoption("seed") * 1_000 + chunk) * 1_000
     tally = search.run(seed, max(1, round(programs * of_all)), seconds and seconds * workers(pytestconfig) * of_all)
     record(tally, record_property)

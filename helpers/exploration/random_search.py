@@ -19,12 +19,14 @@ BATCH = 25
 
 class RandomSearch:
     """Runs programs that are drawn, as a :class:`Judge` does. ``kept``: the directory in which those that differ are
-    kept."""
+    kept. ``replays``: those that were kept before are run first; of searches that share a directory, one is to do it,
+    or each would end at the first that still differs."""
 
-    def __init__(self, judge: Judge, drawn: SearchStrategy[Program], kept: Path) -> None:
+    def __init__(self, judge: Judge, drawn: SearchStrategy[Program], kept: Path, replays: bool = True) -> None:
         self.judge = judge
         self.drawn = drawn
         self.kept = kept
+        self.replays = replays
         self.tally = judge.tally
         self.difference: KernelDiffers | None = None
 
@@ -45,9 +47,10 @@ class RandomSearch:
             deadline=None,
             database=DirectoryBasedExampleDatabase(self.kept),
             report_multiple_bugs=False,
-            phases=(Phase.reuse, Phase.generate, Phase.shrink),
+            phases=(*([Phase.reuse] if self.replays else []), Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         )(seed(number)(given(self.drawn)(self.ask)))
+        self.replays = False
         try:
             ask()
         except KernelDiffers:

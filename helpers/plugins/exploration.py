@@ -49,8 +49,9 @@ class Explorer:
             self.may_hang,
         )
 
-    def random_search(self, breadth: Breadth) -> RandomSearch:
-        """A search among programs of any length, whose arguments are so wide."""
+    def random_search(self, breadth: Breadth, replays: bool) -> RandomSearch:
+        """A search among programs of any length, whose arguments are so wide; with ``replays`` those that differed in
+        an earlier run come first."""
         # Here, since to load hypothesis takes half a second of each process, and few tests need it.
         from helpers.exploration.random_programs import programs
         from helpers.exploration.random_search import RandomSearch
@@ -60,7 +61,7 @@ class Explorer:
         drawn = programs(world.facts, base.errata, base.host.missing, breadth, self.may_hang)
         kept = self.config.rootpath / self.config.getoption("failures") / "programs"
         kept /= "all-kinds" if breadth.is_small else "many-pages"
-        return RandomSearch(Judge(world, self.retelling(base, []), RandomTally()), drawn, kept)
+        return RandomSearch(Judge(world, self.retelling(base, []), RandomTally()), drawn, kept, replays)
 
     def new_base(self, needs: Iterable[str] = ()) -> Lab:
         """The test's lab, in which nothing runs: those count in which programs are told again."""

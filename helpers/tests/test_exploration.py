@@ -318,7 +318,9 @@ def test_an_erratum_is_found(erratum: type[Model]) -> None:
     assert programs_until_found(erratum) is not None
 
 
-def random_search(broken: Sequence[type[Model]], kept: Path) -> tuple[RandomSearch, list[list[Operation]]]:
+def random_search(
+    broken: Sequence[type[Model]], kept: Path, replays: bool = True
+) -> tuple[RandomSearch, list[list[Operation]]]:
     """A search on a stub, and the programs that were told again, in their order."""
     told: list[list[Operation]] = []
 
@@ -337,7 +339,7 @@ def random_search(broken: Sequence[type[Model]], kept: Path) -> tuple[RandomSear
         return lab
 
     judge = Judge(world_of_stub(FACTS, target), retell, RandomTally())
-    return RandomSearch(judge, programs(judge.world.facts, [], (), ALL_KINDS), kept), told
+    return RandomSearch(judge, programs(judge.world.facts, [], (), ALL_KINDS), kept, replays), told
 
 
 def test_random_programs_are_the_contracts_on_a_faithful_stub(tmp_path: Path) -> None:
@@ -360,6 +362,9 @@ def test_what_a_random_program_finds_is_shrunk_and_kept(tmp_path: Path) -> None:
     with pytest.raises(KernelDiffers):
         again.run(first_seed=1, programs=1)
     assert len(told[0]) <= len(shortest)
+    other, told = random_search(broken, tmp_path, replays=False)
+    other.run(first_seed=1, programs=1)
+    assert not told, "each of the searches of a run would end where the first one does"
 
 
 def test_random_programs_differ_by_their_seed(tmp_path: Path) -> None:
