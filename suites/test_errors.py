@@ -17,12 +17,12 @@ from helpers.interface.native import MACHINE, ffi, lib
 from helpers.interface.uapi import PM_SCAN_ARG_FIELDS, Category, ScanFlag
 from helpers.kernel import Kernel, scan_buffers
 from helpers.lab import Lab
-from helpers.operations import ROOM, At, Map, Prot, Register, Scan, Span, Unmap, Write
+from helpers.operations import ROOM, Advice, At, Filler, Map, Prot, Register, Scan, Span, Unmap, Write
 
 WRITTEN = Category.WRITTEN
 WP = ScanFlag.WP_MATCHING
 TOP = 1 << 64
-GAP, READ_ONLY = At(40), At(20)
+GAP, READ_ONLY, POISONED = At(40), At(20), At(30)
 
 #: Fields, each with wrong values, and the errno that is due.
 WRONG: list[tuple[str, Any, int]] = [
@@ -90,6 +90,35 @@ def test_a_report_that_cannot_be_delivered_is_efault_and_loses_nothing(lab: Lab,
     written_memory(lab)
     assert lab.scan((0, 4), flags, mask=WRITTEN, raw={"vec": place}).result == -errno.EFAULT
     assert lab.scan((0, 4), mask=WRITTEN).regions[0][:2] == (0, 4)
+
+
+@pytest.mark.clause("undelivered", "poisoned")
+@pytest.mark.needs("UFFDIO_POISON")
+def test_a_report_into_a_poisoned_page_is_efault_and_loses_nothing(lab: Lab) -> None:
+    written_memory(lab)
+    lab.map(POISONED.page)
+    lab.register(POISONED.page)
+    lab.fill(POISONED.page, Filler.POISON)
+    assert lab.scan((0, 4), WP, mask=WRITTEN, raw={"vec": POISONED}).result == -errno.EFAULT
+    assert lab.scan((0, 4), mask=WRITTEN).regions[0][:2] == (0, 4)
+
+
+@pytest.mark.clause("undelivered")
+@pytest.mark.parametrize("missing", [1, 3], ids=["a-page-within", "a-page-behind"])
+def test_a_long_report_that_cannot_be_delivered_loses_nothing(lab: Lab, missing: int) -> None:
+    """Of one region more than kernels copy at a time, which fill three pages, whatever a page's size is."""
+    pages, vec = Span(0, 2 * lab.huge + 2), 2 * lab.huge + 4
+    lab.map(pages)
+    lab.advise(pages, Advice.NOHUGEPAGE)
+    lab.register(pages)
+    lab.protect(pages)
+    for page in range(0, pages.end, 2):
+        lab.write(page)
+    lab.map((vec, vec + 4))
+    lab.unmap(vec + missing)
+    found = lab.scan(pages, WP, mask=WRITTEN, vec_len=2 * lab.huge, raw={"vec": At(vec)})
+    assert found.result == -errno.EFAULT
+    assert len(lab.scan(pages, mask=WRITTEN, vec_len=2 * lab.huge).regions) == lab.huge + 1
 
 
 @pytest.mark.clause("errors")

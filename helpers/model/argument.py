@@ -9,7 +9,6 @@ from helpers.interface.uapi import PM_SCAN_ARG_FIELDS
 from helpers.model.bits import CHECK_WPASYNC, WP_MATCHING
 from helpers.model.facts import Refused, Unspecified
 from helpers.model.memory import Memory
-from helpers.model.pages import Content
 from helpers.operations import At, Prot, Scan, Span
 
 SCAN_ARG_SIZE = 8 * len(PM_SCAN_ARG_FIELDS)
@@ -102,10 +101,10 @@ class Arguments(Memory):
         """Whether a process may load from, or store to, a place in the arena."""
         if not isinstance(place, At):
             return False
-        last = At(place.page, place.offset + length - 1)
-        for number in {place.page, place.page + last.offset // self.facts.page_size}:
+        last = place.page + (place.offset + length - 1) // self.facts.page_size
+        for number in range(place.page + place.offset // self.facts.page_size, last + 1):
             page = self.memory.get(number)
-            if page is None or page.content is Content.GUARD or page.prot is Prot.NONE:
+            if page is None or page.is_forbidden or page.prot is Prot.NONE:
                 return False
             if for_writing and page.prot is not Prot.WRITE:
                 return False

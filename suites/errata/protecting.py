@@ -7,6 +7,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Refused, Space
+from helpers.model.argument import REGION_SIZE
 from helpers.model.bits import WP_MATCHING, WPALLOWED
 from helpers.model.walk import Walk
 from helpers.operations import (
@@ -96,11 +97,27 @@ class FaultOnVecLosesWrites(Erratum):
         return scans_oddly
 
     def deliver(self, op: Scan, walk: Walk, walk_end: int) -> None:
+        stop = self.stop_of(walk)
         try:
             super().deliver(op, walk, walk_end)
-        except Refused:
-            self.protect(walk.space, walk.matched)
-            raise
+        except Refused as refused:
+            if stop is None:
+                self.protect(walk.space, walk.matched)
+                raise
+            self.protect(walk.space, [number for number in walk.matched if number < stop])
+            raise Refused(refused.errno, stop) from None
+
+    def stop_of(self, walk: Walk) -> int | None:
+        """Where the walk ends since a full buffer, of as many regions as a PMD entry maps pages, can't be copied; None
+        where it comes to its end before that."""
+        vec, regions, room = walk.argument.vec, walk.output.regions, self.facts.pages_per_huge_page
+        if vec is None:
+            return None
+        for full in range(room, len(regions), room):
+            place = At(vec.page, vec.offset + (full - room) * REGION_SIZE)
+            if not self.is_mapped(place, room * REGION_SIZE, for_writing=True):
+                return regions[full].start
+        return None
 
 
 def poisoned(lab: Lab, backing: Backing = Backing.ANON) -> Span:
