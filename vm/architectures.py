@@ -14,14 +14,16 @@ from vm.processes import search_path
 class Architecture:
     """A kind of processor, as programs see it.
 
-    ``kernel``: the architecture of the kernels that run such programs, its own name for most. ``debian``: as the names
-    of Debian's packages of kernels end. ``machine``: QEMU's options, ``emulated`` the processor without KVM.
-    ``console``: the first serial port, as the kernel calls it. ``compilers``: commands that link statically, the first
-    that is there is taken. Programs come with the Debian package that has them.
+    ``kernel``: the architecture of the kernels that run such programs, its own name for most; ``image``: what a source
+    tree makes for it. ``debian``: as the names of Debian's packages of kernels end, and as virtme-ng calls it.
+    ``machine``: QEMU's options, ``emulated`` the processor without KVM. ``console``: the first serial port, as the
+    kernel calls it. ``compilers``: commands that link statically, the first that is there is taken. Programs come with
+    the Debian package that has them.
     """
 
     name: str
     kernel: str
+    image: str
     debian: str
     qemu: tuple[str, str]
     machine: tuple[str, ...]
@@ -51,6 +53,7 @@ class Architecture:
 _X86 = Architecture(
     "x86_64",
     kernel="x86_64",
+    image="arch/x86/boot/bzImage",
     debian="amd64",
     qemu=("qemu-system-x86_64", "qemu-system-x86"),
     machine=(),
@@ -73,6 +76,7 @@ ARCHITECTURES = {
         Architecture(
             "arm64",
             kernel="arm64",
+            image="arch/arm64/boot/Image",
             debian="arm64",
             qemu=("qemu-system-aarch64", "qemu-system-arm"),
             machine=("-machine", "virt"),
@@ -84,6 +88,14 @@ ARCHITECTURES = {
         ),
     )
 }
+
+
+def of_this_machine() -> Architecture:
+    """Raises CannotRun on a processor that isn't known."""
+    found = next((one for one in ARCHITECTURES.values() if one.is_hosts), None)
+    if found is None:
+        raise CannotRun(f"kernels for {os.uname().machine} aren't known here: {', '.join(ARCHITECTURES)} are")
+    return found
 
 
 def architecture_for(kernel: str, name: str | None = None) -> Architecture:

@@ -105,7 +105,7 @@ def parser() -> Parser:
     for command in (run, several, shell):
         command.add_argument("--accel", choices=accel.CHOICES, default="auto", help="auto: what a boot has shown")
         command.add_argument("--cpus", type=positive, default=Setup.cpus)
-        command.add_argument("--memory", default=Setup.memory, help="as QEMU writes it (%(default)s)")
+        command.add_argument("--memory", help=f"as QEMU writes it ({Setup.memory}, or what vm/matrix.toml says)")
         command.add_argument("--append", action="append", default=[], help="words for the kernel's command line")
     for command in (fetched, run, shell):
         command.add_argument("--config", action="append", default=[], metavar="NAME", help="a fragment of vm/configs")
@@ -119,7 +119,8 @@ def parser() -> Parser:
 def setup_of(options: argparse.Namespace, kernel: Kernel) -> Setup:
     """How the guest is to be run; decides about acceleration when that was left to us."""
     chosen = accel.choose(kernel, say) if options.accel == "auto" else options.accel
-    found = accel.scaled(Setup(chosen, options.cpus, options.memory, append=tuple(options.append)), chosen)
+    memory = Setup.memory if options.memory is None else options.memory
+    found = accel.scaled(Setup(chosen, options.cpus, memory, append=tuple(options.append)), chosen)
     given = {limit.name: getattr(options, f"{limit.name}_limit", None) for limit in fields(Limits)}
     limits = {name: given[name] or getattr(found.limits, name) for name in given}
     return Setup(found.accel, found.cpus, found.memory, Limits(**limits), found.append)
@@ -153,9 +154,18 @@ def fetch(options: argparse.Namespace) -> int:
     return 0
 
 
+def as_its_row_says(options: argparse.Namespace) -> None:
+    """Of a kernel that is one of the matrix, all that wasn't asked for otherwise is as it is there."""
+    if row := table.named(options.kernel):
+        options.program = options.program or row.program
+        options.arch = options.arch or row.arch or None
+        options.memory = (row.memory or None) if options.memory is None else options.memory
+
+
 def run_one(options: argparse.Namespace) -> int:
+    as_its_row_says(options)
     require_programs(NEEDED_BY_ALL if options.program else NEEDED)
-    kernel = find(options.kernel, options.config)
+    kernel = find(options.kernel, options.config, arch=options.arch)
     machine = architecture_for(kernel.architecture, options.arch)
     if not options.program:
         require_own(kernel, options.arch)
@@ -183,12 +193,14 @@ def require_own(kernel: Kernel, compiled_for: str | None = None) -> None:
 def run_matrix(options: argparse.Namespace) -> int:
     require_programs()
     rows = table.chosen(options.kernel)
-    passed_on = [f"--{name}={getattr(options, name)}" for name in ("accel", "cpus", "memory")]
+    passed_on = [f"--accel={options.accel}", f"--cpus={options.cpus}"]
+    passed_on += [] if options.memory is None else [f"--memory={options.memory}"]
     passed_on += [f"--append={words}" for words in options.append]
     for limit in fields(Limits):
         if seconds := getattr(options, f"{limit.name}_limit"):
             passed_on.append(f"--{limit.name}-limit={seconds}")
-    jobs = options.jobs or matrix.jobs_for(options.cpus, options.memory)
+    memory = {row.memory or Setup.memory for row in rows} if options.memory is None else {options.memory}
+    jobs = options.jobs or min(matrix.jobs_for(options.cpus, size) for size in memory)
     with results_of_many(options.results):
         status = matrix.run(rows, options.results, jobs, [*passed_on, "--", *options.arguments], say)
         try:

@@ -1,4 +1,4 @@
-"""Kernels of Debian's archive: found, fetched and unpacked, never installed.
+"""Kernels of Debian's archive, and their sources: found, fetched and unpacked, never installed.
 
 apt does it, with the machine's own mirror, proxy settings and signatures; only its lists and downloads are in
 directories of our own, so that other suites can be named without a change to the machine.
@@ -11,7 +11,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cmp_to_key
 from pathlib import Path
@@ -25,6 +26,8 @@ from vm.processes import carried_out
 COMMAND_LIMIT = 900
 #: Packages that hold parts of a kernel, by the beginnings of their names. Since 7.x the image has only Depends.
 _PARTS = re.compile(r"linux-(image|binary|modules)-")
+#: How the names of packages begin that hold a kernel's sources.
+SOURCES = "linux-source-"
 #: The first words of what apt says when it can't reach an archive.
 _UNREACHABLE = re.compile(
     r"(Could not (resolve|connect|wait)|Temporary failure|Connection|Cannot initiate|Unable to conn)"
@@ -101,6 +104,7 @@ class Archive:
         self.architecture = architecture
         self.directory = root / "apt" / (f"{suite}-{architecture}" if architecture else suite)
         self.kernels = root / "kernels" / suite
+        self.trees = root / "trees" / suite
 
     # --- Asking apt -------------------------------------------------------------------------------------
 
@@ -174,16 +178,31 @@ class Archive:
     def fetch(self, pattern: str) -> Kernel:
         """The newest kernel that matches, fetched unless it is here already. Raises CannotRun."""
         with cache.locked(self.directory):
-            self.update()
-            matching = self.candidates(pattern)
-            if not matching:
-                near = self.candidates(re.sub(r"\d[^-]*-", "*-", pattern, count=1))[:3]
-                hint = f"; it has {', '.join(package.name for package in near)}, …" if near else ""
-                raise CannotRun(f"{self.suite} has no package {pattern} (any more){hint}")
-            package = matching[0]
+            package = self._newest_that_matches(pattern)
             if not self._is_whole(package):
                 self._unpack(package)
             return self._kernel(package)
+
+    def source_tree(self, pattern: str, fresh: bool = False) -> Path:
+        """The source tree of the newest package that matches: one that was fetched before, unless ``fresh``.
+
+        Raises CannotRun."""
+        with cache.locked(self.directory):
+            there = [Package(*path.name.split("_")) for path in self.trees.glob(f"{SOURCES}*_*")]
+            matching = [package for package in there if fnmatch.fnmatchcase(package.name, pattern)]
+            package = newest_first(matching)[0] if matching and not fresh else self._newest_that_matches(pattern)
+            if not (self.trees / package.directory).is_dir():
+                self._unpack_sources(package)
+            return self.trees / package.directory
+
+    def _newest_that_matches(self, pattern: str) -> Package:
+        """By the archive's present lists. Raises CannotRun without any, with what there is instead."""
+        self.update()
+        if matching := self.candidates(pattern):
+            return matching[0]
+        near = self.candidates(re.sub(r"\d[^-]*-", "*-", pattern, count=1))[:3]
+        hint = f"; it has {', '.join(package.name for package in near)}, …" if near else ""
+        raise CannotRun(f"{self.suite} has no package {pattern} (any more){hint}")
 
     def _is_whole(self, package: Package) -> bool:
         """Whether a kernel is in the cache, as far as can be seen."""
@@ -202,12 +221,7 @@ class Archive:
 
     def _unpack(self, package: Package) -> None:
         """Downloads and unpacks aside, then renames into place: what is there is whole."""
-        self.kernels.mkdir(parents=True, exist_ok=True)
-        with temporary.directory(self.kernels, prefix=".unpacked-") as work:
-            root = work / "root"
-            self.apt("apt-get", "download", "-q", *self.parts(package), cwd=work)
-            for archive in work.glob("*.deb"):
-                succeeded(["dpkg-deb", "-x", str(archive), str(root)])
+        with self._unpacked(self.kernels, self.parts(package)) as root:
             for unneeded in [*root.glob("boot/System.map-*"), root / "usr/share"]:
                 shutil.rmtree(unneeded) if unneeded.is_dir() else unneeded.unlink(missing_ok=True)
             self._join(root, package)
@@ -215,6 +229,25 @@ class Archive:
             root.chmod(0o755)
             shutil.rmtree(self.kernels / package.directory, ignore_errors=True)  # If there is one, it is damaged.
             root.rename(self.kernels / package.directory)
+
+    def _unpack_sources(self, package: Package) -> None:
+        """The same of sources, which are packed once more within their package."""
+        with self._unpacked(self.trees, [f"{package.name}={package.version}"]) as root:
+            packed = [*root.glob(f"usr/src/{package.name}.tar.*")]
+            if len(packed) != 1:
+                raise CannotRun(f"{package.name}: {len(packed)} archives of sources in the package instead of one")
+            succeeded(["tar", "-x", "-C", str(root), "-f", str(packed[0])])
+            (root / package.name).rename(self.trees / package.directory)
+
+    @contextmanager
+    def _unpacked(self, place: Path, packages: Sequence[str]) -> Iterator[Path]:
+        """All that packages hold, in a directory beside where it is to be."""
+        place.mkdir(parents=True, exist_ok=True)
+        with temporary.directory(place, prefix=".unpacked-") as work:
+            self.apt("apt-get", "download", "-q", *packages, cwd=work)
+            for archive in work.glob("*.deb"):
+                succeeded(["dpkg-deb", "-x", str(archive), str(work / "root")])
+            yield work / "root"
 
     def _join(self, root: Path, package: Package) -> None:
         """One layout for old and new packages: ``vmlinuz`` and ``lib/modules``, with depmod's lists."""

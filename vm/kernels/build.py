@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from vm import CannotRun, cache, outputs, temporary
+from vm.architectures import Architecture, of_this_machine
 from vm.kernels import fragments
 from vm.kernels.fragments import Fragment
 from vm.kernels.kernel import Kernel, from_image, release_of
@@ -33,7 +34,6 @@ LIMIT = 3 * 3600
 LAST_WORDS = 10.0
 #: virtme-ng adds this to every release; in a name it tells nothing.
 _LOCALVERSION = "-virtme"
-_IMAGE = "arch/x86/boot/bzImage"
 #: Of the environment, what would build something else or elsewhere, or wait for another make's leave.
 _UNWANTED = ("ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 #: What chooses another compiler, which has other symbols: kbuild would ask about them where nobody answers.
@@ -52,20 +52,24 @@ def build(
     names: Sequence[str] = (),
     log: Path | None = None,
     say: Callable[[str], None] = outputs.say,
+    machine: Architecture | None = None,
 ) -> Kernel:
-    """The kernel of a source tree with the base configuration and the fragments named.
+    """The kernel of a source tree with the base configuration and the fragments named, for this machine or another.
 
     ``log`` gets what the build prints; without it, that is kept in the build directory. ``say`` tells what takes
-    long. Raises CannotRun when the directory isn't a kernel's, a fragment isn't there, a symbol of one doesn't survive
-    olddefconfig, or the build fails.
+    long. Raises CannotRun when the directory isn't a kernel's, a fragment isn't there, there is no compiler, a symbol
+    of a fragment doesn't survive olddefconfig, or the build fails.
     """
     tree = tree.resolve()
     require_tree(tree)
-    chosen = [fragments.fragment(name) for name in (fragments.BASE, *dict.fromkeys(names)) if name]
+    machine = machine or of_this_machine()
+    chosen = [fragments.fragment(name) for name in dict.fromkeys(names) if name]
     if not shutil.which("vng", path=search_path()):
         raise CannotRun("vng is missing: install virtme-ng from PyPI, which make setup installs")
+    if not machine.is_hosts:
+        machine.compiler()
     place = cache.directory() / "builds" / _directory_name(tree)
-    build = Build(tree, chosen, place, log)
+    build = Build(tree, machine, chosen, place, log)
     try:
         with ended_by_signals(), cache.locked(place):
             return build.kernel(say)
@@ -79,12 +83,16 @@ def _directory_name(tree: Path) -> str:
 
 
 class Build:
-    """A tree, the fragments asked for, and the directory in which kbuild works: one for each combination."""
+    """A tree, the processor and the fragments asked for, and the directory in which kbuild works: one for each
+    combination."""
 
-    def __init__(self, tree: Path, chosen: Sequence[Fragment], place: Path, log: Path | None) -> None:
+    def __init__(
+        self, tree: Path, machine: Architecture, chosen: Sequence[Fragment], place: Path, log: Path | None
+    ) -> None:
         self.tree = tree
-        self.chosen = chosen
-        self.names = [fragment.name for fragment in chosen if fragment.name != fragments.BASE]
+        self.machine = machine
+        self.chosen = [*fragments.base(machine.kernel), *chosen]
+        self.names = [*([] if machine.is_hosts else [machine.name]), *(fragment.name for fragment in chosen)]
         self.links = place / "sources"
         self.out = place / ("+".join(self.names) or fragments.BASE)
         self.log = log or self.out / "build.log"
@@ -133,7 +141,7 @@ class Build:
         try:
             noted = (self.out / "include/config/auto.conf.cmd").read_text()
             depends = [sources / name for name in re.findall(r"^\t(\S+)", noted, re.MULTILINE)]
-            depends += (sources / "arch/x86/configs").glob("*")
+            depends += (sources / self.machine.image).parents[1].glob("configs/*")
             made = self.config.stat().st_mtime_ns
             return self.request.read_text() == self.requested and all(
                 path.stat().st_mtime_ns <= made for path in depends
@@ -160,16 +168,22 @@ class Build:
     def vng(self, sources: Path, arguments: Sequence[str], log: IO[str], failure: str) -> None:
         """Runs virtme-ng in the sources, and waits for it. Raises CannotRun when it fails or takes too long."""
         command = ["env", "-C", str(sources), *(f"--unset={name}" for name in _UNWANTED)]
-        command += ["vng", *arguments, f"O={self.out}"]
+        command += ["vng", *arguments, *self.foreign(), f"O={self.out}"]
         with temporary.directory() as home, processes_of(command, home, grace=LAST_WORDS) as vng:
             copy_output(vng, log)
             if vng.wait(LIMIT) != 0:
                 raise CannotRun(f"{self.tree} {failure}: {first_error(self.log)} ({self.log})")
 
+    def foreign(self) -> list[str]:
+        """For another processor: virtme-ng would have its compiler build, and this machine's tell what it can."""
+        if self.machine.is_hosts:
+            return []
+        return [f"--arch={self.machine.debian}", f"CROSS_COMPILE={self.machine.compiler()[0][0].removesuffix('gcc')}"]
+
     def image(self) -> Path:
         """A copy of the image that stays whole while a guest boots from it and the next build begins."""
         image = self.out / "vmlinuz"
-        shutil.copyfile(self.out / _IMAGE, image.with_suffix(".new"))
+        shutil.copyfile(self.out / self.machine.image, image.with_suffix(".new"))
         image.with_suffix(".new").replace(image)
         return image
 

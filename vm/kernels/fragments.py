@@ -10,7 +10,7 @@ from pathlib import Path
 from vm import CHECKOUT, CannotRun
 
 DIRECTORY = CHECKOUT / "vm" / "configs"
-#: The fragment that every kernel is built with.
+#: The fragment that every kernel is built with; behind it, with its name, those of one architecture.
 BASE = "base"
 #: The value of a symbol that is off, or of which a configuration says nothing.
 OFF = "n"
@@ -41,13 +41,22 @@ class Fragment:
 
 def names() -> list[str]:
     """The fragments that can be asked for; the base is always there."""
-    return sorted(path.stem for path in DIRECTORY.glob("*.config") if path.stem != BASE)
+    return sorted(path.stem for path in DIRECTORY.glob("*.config") if not path.stem.startswith(BASE))
 
 
 def fragment(name: str) -> Fragment:
     """A fragment by its name. Raises CannotRun when there is none of that name."""
-    if name != BASE and name not in names():
+    if name not in names():
         raise CannotRun(f"there is no configuration fragment {name}: there are {', '.join(names())}")
+    return _read(name)
+
+
+def base(architecture: str) -> list[Fragment]:
+    """What every kernel of an architecture, by its name in vm.architectures, is built with."""
+    return [_read(BASE), _read(f"{BASE}-{architecture}")]
+
+
+def _read(name: str) -> Fragment:
     path = DIRECTORY / f"{name}.config"
     return Fragment(name, path, path.read_text())
 

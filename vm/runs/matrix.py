@@ -99,8 +99,7 @@ def start(row: Row, results: Path, arguments: Sequence[str]) -> Kept:
     """The run of a row."""
     directory = directory_of(row, results).directory
     directory.mkdir(parents=True, exist_ok=True)
-    own = ["--program"] * row.program + [f"--arch={row.arch}"] * bool(row.arch)
-    command = [sys.executable, "-m", "vm", "run", row.kernel, f"--results={directory.resolve()}", *own, *arguments]
+    command = [sys.executable, "-m", "vm", "run", row.name, f"--results={directory.resolve()}", *arguments]
     with log_of(row, results).open("w") as log:
         return Kept(command, GRACE, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

@@ -20,11 +20,15 @@ def write_image(path: Path, release: str) -> Path:
     return path
 
 
-def write_arm64_image(path: Path, release: str, page_size: int) -> Path:
+def arm64_header(release: str, page_size: int) -> bytes:
     """The same for arm64 (booting.rst): the size of pages is in two bits of the header's flags."""
     data = bytearray(0x400)
     data[0x38:0x3C] = b"ARM\x64"
     data[0x18] = {4096: 1, 16384: 2, 65536: 3}[page_size] << 1
+    return bytes(data) + f"Linux version {release} (builder@host)\n".encode()
+
+
+def write_arm64_image(path: Path, release: str, page_size: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data + f"Linux version {release} (builder@host)\n".encode())
+    path.write_bytes(arm64_header(release, page_size))
     return path

@@ -41,9 +41,28 @@ class Repository:
     def add_kernel(self, release: str, version: str, broken: bool = False) -> Path:
         """Makes a package of an image and an empty directory of modules, or none at all; returns its file."""
         name = f"linux-image-{release}"
-        tree = self.directory.with_name(self.directory.name + "-tree") / f"{name}_{version}"
+        tree = self.new_tree(name, version)
         write_image(tree / f"boot/vmlinuz-{release}", release)
         (tree / "lib/modules" / release).mkdir(parents=True)
+        return self.add(tree, name, version, broken)
+
+    def add_sources(self, release: str, version: str, sources: Path) -> Path:
+        """Makes a package of a kernel's sources; returns its file."""
+        name = f"linux-source-{release}"
+        tree = self.new_tree(name, version)
+        (tree / "usr/src").mkdir(parents=True)
+        packed = ["tar", "-c", "-z", "-f", tree / f"usr/src/{name}.tar.gz", "-C", sources.parent]
+        subprocess.run([*packed, f"--transform=s,^{sources.name},{name},", sources.name], check=True, timeout=60)
+        return self.add(tree, name, version)
+
+    def new_tree(self, name: str, version: str) -> Path:
+        """Where what a package holds is put."""
+        tree = self.directory.with_name(self.directory.name + "-tree") / f"{name}_{version}"
+        tree.mkdir(parents=True)
+        return tree
+
+    def add(self, tree: Path, name: str, version: str, broken: bool = False) -> Path:
+        """Makes a package of what is there, and lists it; returns its file."""
         control = CONTROL.format(name=name, version=version)
         (tree / "DEBIAN").mkdir()
         (tree / "DEBIAN/control").write_text(control)

@@ -13,6 +13,7 @@ from vm import CannotRun
 from vm.kernels.archive import Archive, archive_of
 from vm.tests.needs import depmod
 from vm.tests.repository import Repository, served
+from vm.tests.trees import FakeTree
 
 pytestmark = [
     pytest.mark.long,
@@ -52,6 +53,22 @@ def test_the_newest_kernel_is_fetched_and_found_again_without_the_archive(place:
     assert kernel.modules and (kernel.modules / "lib/modules/6.99.2-test/modules.dep").exists()
     unreachable = Archive("suite", NOWHERE, tmp_path / "cache")
     assert unreachable.cached("linux-image-6.99.*-test") == [kernel]
+
+
+def test_sources_are_fetched_once_as_a_tree_unless_they_are_asked_for_anew(
+    place: Archive, repository: Repository, tmp_path: Path, tree: FakeTree
+) -> None:
+    repository.add_sources("6.99", "6.99.1-1~test1", tree.path)
+    first = place.source_tree("linux-source-6.*")
+    assert (first / "mm/memory.c").read_text() == "int memory;\n"
+    repository.add_sources("6.99", "6.99.2-1", tree.path)
+    unreachable = Archive("suite", NOWHERE, tmp_path / "cache")
+    assert unreachable.source_tree("linux-source-6.99") == first
+    newer = place.source_tree("linux-source-6.99", fresh=True)
+    assert newer != first and place.source_tree("linux-source-6.99") == newer
+    assert sorted(os.listdir(place.trees)) == sorted([first.name, newer.name])
+    with pytest.raises(CannotRun, match=r"suite has no package linux-source-7\.0"):
+        place.source_tree("linux-source-7.0")
 
 
 def test_a_package_that_is_gone_is_said_with_those_that_are_there(place: Archive) -> None:

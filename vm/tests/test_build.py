@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from vm import CannotRun
-from vm.kernels import build
+from vm.architectures import ARCHITECTURES
+from vm.kernels import build, fragments
+from vm.tests.images import arm64_header
 from vm.tests.trees import RELEASE, FakeTree, boot_header
 
 pytestmark = pytest.mark.long
@@ -86,6 +89,30 @@ def test_fragments_have_build_directories_of_their_own(tree: FakeTree, cache_hom
     assert "CONFIG_KASAN=y" not in (base.image.parent / ".config").read_text()
 
 
+@pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-gcc"), reason="gcc-aarch64-linux-gnu isn't there")
+def test_a_kernel_for_another_processor_is_built_by_its_compiler_beside_this_machines(
+    tree: FakeTree, cache_home: Path
+) -> None:
+    own = build.build(tree.path)
+    (tree.path / "boot-header").write_bytes(arm64_header(RELEASE, 1 << 16))
+    kernel = build.build(tree.path, ["64k-pages"], machine=ARCHITECTURES["arm64"])
+    assert (kernel.name, kernel.architecture, kernel.page_size) == ("6.99.0-rc1+arm64+64k-pages", "arm64", 1 << 16)
+    config = fragments.symbols((kernel.image.parent / ".config").read_text())
+    assert "CONFIG_MEM_SOFT_DIRTY" not in config and config["CONFIG_ARM64_64K_PAGES"] == "y"
+    told = subprocess.run(["file", kernel.image.parent / "mm/memory.o"], capture_output=True, text=True, timeout=60)
+    assert "aarch64" in told.stdout
+    assert own.image.parent != kernel.image.parent and own.image.read_bytes() == boot_header()
+
+
+def test_a_processor_without_a_compiler_here_is_told_before_anything_is_built(
+    tree: FakeTree, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **_: None if name.startswith("aarch64") else f"/usr/bin/{name}")
+    with pytest.raises(CannotRun, match="aarch64-linux-gnu-gcc is missing: install gcc-aarch64-linux-gnu"):
+        build.build(tree.path, machine=ARCHITECTURES["arm64"])
+    assert not cache_home.exists()
+
+
 def test_the_developers_settings_of_virtme_ng_dont_matter(
     tree: FakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +163,7 @@ def test_what_takes_long_is_said_with_the_place_of_its_log(tree: FakeTree, tmp_p
     said: list[str] = []
     log = tmp_path / "my.log"
     build.build(tree.path, ["kasan"], log, said.append)
-    assert said == [f"building {tree.path} (base, kasan): {log}"]
+    assert said == [f"building {tree.path} (base, base-x86_64, kasan): {log}"]
     assert "CC      mm/swap.o" in log.read_text()
 
 

@@ -8,37 +8,42 @@ import pytest
 
 from vm import CannotRun
 from vm.kernels import fragments
+from vm.kernels.fragments import Fragment
 
-EVERY = [fragments.BASE, *fragments.names()]
+BASES = {fragment.name: fragment for machine in ("x86_64", "arm64") for fragment in fragments.base(machine)}
+EVERY = {**BASES, **{name: fragments.fragment(name) for name in fragments.names()}}
+each = pytest.mark.parametrize("fragment", EVERY.values(), ids=EVERY)
 LINE = re.compile(r"(CONFIG_[A-Z0-9_]+=(y|\d+|\"[^\"]*\")|# CONFIG_[A-Z0-9_]+ is not set|# [^\s].*|)")
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_every_line_is_a_symbol_or_a_comment(name: str) -> None:
-    lines = fragments.fragment(name).text.splitlines()
+@each
+def test_every_line_is_a_symbol_or_a_comment(fragment: Fragment) -> None:
+    lines = fragment.text.splitlines()
     assert [line for line in lines if not LINE.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_fragment_begins_with_its_reason(name: str) -> None:
-    assert re.fullmatch(r"[A-Z].*\.", fragments.fragment(name).reason)
+@each
+def test_a_fragment_begins_with_its_reason(fragment: Fragment) -> None:
+    assert re.fullmatch(r"[A-Z].*\.", fragment.reason)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_fragment_asks_for_something_and_for_each_symbol_once(name: str) -> None:
-    asked = re.findall(r"^(?:# )?(CONFIG_\w+)(?:=| is not set)", fragments.fragment(name).text, re.MULTILINE)
+@each
+def test_a_fragment_asks_for_something_and_for_each_symbol_once(fragment: Fragment) -> None:
+    asked = re.findall(r"^(?:# )?(CONFIG_\w+)(?:=| is not set)", fragment.text, re.MULTILINE)
     assert asked
     assert len(asked) == len(set(asked))
 
 
 def test_every_group_of_the_base_stands_under_a_comment() -> None:
-    for group in fragments.fragment(fragments.BASE).text.strip().split("\n\n"):
+    for group in BASES[fragments.BASE].text.strip().split("\n\n"):
         first = group.splitlines()[0]
         assert first.startswith("# ") and " is not set" not in first
 
 
 def test_a_name_that_is_none_is_told_with_those_there_are() -> None:
-    with pytest.raises(CannotRun, match=r"no configuration fragment kasn: there are debug-vm, kasan, .*no-thp"):
+    with pytest.raises(
+        CannotRun, match=r"no configuration fragment kasn: there are 64k-pages, debug-vm, kasan, .*no-thp"
+    ):
         fragments.fragment("kasn")
 
 
@@ -63,7 +68,7 @@ def test_what_is_lost_is_told_with_what_was_wanted(config: str, told: str) -> No
 
 
 def test_of_two_fragments_the_later_one_is_asked() -> None:
-    base, without = (fragments.fragment(name) for name in (fragments.BASE, "no-soft-dirty"))
+    base, without = BASES["base-x86_64"], EVERY["no-soft-dirty"]
     config = base.text.replace("CONFIG_MEM_SOFT_DIRTY=y", "# CONFIG_MEM_SOFT_DIRTY is not set")
     assert fragments.lost(config, [base, without]) == ""
     assert fragments.lost(base.text, [base, without]) == "CONFIG_MEM_SOFT_DIRTY of no-soft-dirty (wanted n, got y)"

@@ -14,6 +14,9 @@ from vm.kernels import fragments
 RELEASE = "6.99.0-rc1-virtme"
 _MAKEFILE = """\
 O ?= .
+ifdef CROSS_COMPILE
+CC := $(CROSS_COMPILE)gcc
+endif
 objects := $(addprefix $(O)/,$(patsubst %.c,%.o,$(wildcard mm/*.c)))
 
 %config: outside
@@ -24,19 +27,20 @@ outside:
 	@if [ -f .config -o -d include/config ]; then echo >&2 '*** The source tree is not clean'; false; fi
 
 bzImage: outside $(O)/arch/x86/boot/bzImage
+Image: outside $(O)/arch/arm64/boot/Image
 
 $(O)/%.o: %.c
 	@echo '  CC      $*.o'
 	@mkdir -p $(@D)
 	@$(CC) -c -o $@ $<
 
-$(O)/arch/x86/boot/bzImage: $(objects) make-image
-	@echo '  BUILD   bzImage'
+$(O)/arch/x86/boot/bzImage $(O)/arch/arm64/boot/Image: $(objects) make-image
+	@echo '  BUILD   $(@F)'
 	@mkdir -p $(@D) $(O)/include/config
 	@printf 'deps_config := \\\\\\n\\tKconfig\\n' >$(O)/include/config/auto.conf.cmd
 	@trap 'rm -f $@; exit 1' HUP INT TERM PIPE; O=$(O) sh ./make-image $@
 
-.PHONY: outside bzImage
+.PHONY: outside bzImage Image
 """
 _DEFCONFIG = """\
 echo '  DEFCONFIG'
@@ -65,12 +69,15 @@ class FakeTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        texts = [fragments.fragment(name).text for name in (fragments.BASE, *fragments.names())]
+        bases = [fragment for machine in ("x86_64", "arm64") for fragment in fragments.base(machine)]
+        texts = [fragment.text for fragment in (*bases, *map(fragments.fragment, fragments.names()))]
         known = sorted({symbol for text in texts for symbol in fragments.symbols(text)})
         self.write("Kconfig", "".join(f"config {symbol.removeprefix('CONFIG_')}\n" for symbol in known))
         self.write("Makefile", _MAKEFILE)
         self.write("arch/x86/configs/x86_64_defconfig", "CONFIG_SWAP=y\n")
         self.write("scripts/x86_64_defconfig", _DEFCONFIG)
+        self.write("arch/arm64/configs/defconfig", "CONFIG_SWAP=y\n")
+        self.write("scripts/defconfig", _DEFCONFIG.replace("x86/configs/x86_64_", "arm64/configs/"))
         self.write("scripts/olddefconfig", _OLDDEFCONFIG)
         self.write("make-image", _MAKE_IMAGE)
         self.write("mm/memory.c", "int memory;\n")
