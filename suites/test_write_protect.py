@@ -303,7 +303,7 @@ def race(lab: Lab, kind: Kind, vec_len: int) -> object:
             "vec_len": vec_len,
         },
     )
-    lib.native_race(found)
+    checked(lib.native_race(found), f"a race with {found.writers} threads")
     return found
 
 

@@ -343,34 +343,39 @@ static int wait_for_a_write(struct race *race, struct writer *writers, double en
 	return 1;
 }
 
-void native_race(struct race *race)
+int native_race(struct race *race)
 {
-	uint64_t length = race->pages * race->page_size;
+	uint64_t length = race->pages * race->page_size, begun = 0;
 	struct page_region *vec = calloc(race->vec_len, sizeof(*vec));
 	struct writer *writers = calloc(race->writers, sizeof(*writers));
 	unsigned char *copy = malloc(length);
 	double end = seconds_now() + race->limit_seconds;
 	atomic_bool stop = false;
+	int refused = vec && writers && copy ? 0 : ENOMEM;
 
-	memcpy(copy, (void *)(uintptr_t)race->memory, length);
-	for (uint64_t slot = 0; slot < race->writers; slot++) {
-		writers[slot] = (struct writer){ .race = race, .slot = slot, .stop = &stop };
-		if (pthread_create(&writers[slot].thread, NULL, write_until_stopped, &writers[slot]))
-			abort();
+	if (!refused)
+		memcpy(copy, (void *)(uintptr_t)race->memory, length);
+	while (!refused && begun < race->writers) {
+		writers[begun] = (struct writer){ .race = race, .slot = begun, .stop = &stop };
+		refused = pthread_create(&writers[begun].thread, NULL, write_until_stopped, &writers[begun]);
+		begun += !refused;
 	}
-	while (!race->error && race->scans_that_found < race->rounds && wait_for_a_write(race, writers, end)) {
+	while (!refused && !race->error && race->scans_that_found < race->rounds && wait_for_a_write(race, writers, end)) {
 		long found = track_once(race, copy, vec);
 
 		if (found < 0)
 			race->error = found;
 	}
 	atomic_store(&stop, true);
-	for (uint64_t slot = 0; slot < race->writers; slot++)
+	for (uint64_t slot = 0; slot < begun; slot++)
 		pthread_join(writers[slot].thread, NULL);
-	race->writes = writes_so_far(race, writers);
-	if (!race->error && track_once(race, copy, vec) >= 0)
-		compare(race, copy);
+	if (!refused) {
+		race->writes = writes_so_far(race, writers);
+		if (!race->error && track_once(race, copy, vec) >= 0)
+			compare(race, copy);
+	}
 	free(copy);
 	free(writers);
 	free(vec);
+	return -refused;
 }

@@ -99,6 +99,7 @@ struct race {
 	long error;
 };
 
-void native_race(struct race *race);
+/* 0, or -errno of what the race needs itself, which is nothing that was found. */
+int native_race(struct race *race);
 
 #endif

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import resource
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from helpers.deviations import Erratum, Harm, name_of
 from helpers.host import find_host
-from helpers.interface.native import SuiteError, ffi, lib
+from helpers.interface.native import SuiteError, checked, ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
 from helpers.lab import KernelDiffers, Lab
@@ -168,9 +169,22 @@ def run_race(in_two_steps: bool) -> object:
             "in_two_steps": in_two_steps,
         },
     )
-    lib.native_race(found)
+    checked(lib.native_race(found), "a race")
     lab.close()
     return found
+
+
+@on_kernel
+def test_a_race_that_cannot_be_run_is_no_finding() -> None:
+    """The stack of a thread is larger than what is left of the address space."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + (4 << 20), before[1]))
+    try:
+        with pytest.raises(SuiteError, match="a race: EAGAIN"):
+            run_race(in_two_steps=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @on_kernel
