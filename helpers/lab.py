@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,6 +55,7 @@ from helpers.operations import (
     WriteProtect,
     Writer,
     as_span,
+    len_of,
 )
 from helpers.steps import Prepared, Step, told
 
@@ -68,9 +70,14 @@ class KernelDiffers(AssertionError):
     """The kernel answered otherwise than the contract says. A finding, unlike SuiteError."""
 
 
-def harm_of(operation: Operation, model: Model) -> str | None:
-    """What an operation may do to the machine, on a kernel with a known defect: hang it, say, beyond killing."""
-    if not isinstance(operation, Scan) or not operation.flags & ScanFlag.WP_MATCHING:
+def harm_of(operation: Operation, model: Model, may_hang: bool = False) -> str | None:
+    """What an operation may do to the machine, on a kernel with a known defect: hang it, say, beyond killing.
+
+    With ``may_hang`` nothing but what a guest suffers from too, since it goes on behind it.
+    """
+    if isinstance(operation, Move):
+        return _loss_of(operation, model)
+    if may_hang or not isinstance(operation, Scan) or not operation.flags & ScanFlag.WP_MATCHING:
         return None
     pages = {number: page for number in operation.span.pages() if (page := model.memory.get(number)) and page.huge}
     for number, page in pages.items():
@@ -80,6 +87,29 @@ def harm_of(operation: Operation, model: Model) -> str | None:
     for border in operation.span if not has_vec else ():
         if border != model.unit(border).start and any(number in pages for number in model.unit(border).pages()):
             return f"protecting a part of the huge page around page {border} without a vec may kill the kernel"
+    return None
+
+
+def _loss_of(operation: Move, model: Model) -> str | None:
+    """What is lost for good by mremap(2) of a part of private hugetlb memory: (code) fixup_hugetlb_reservations() in
+    mm/hugetlb.c forgets what is reserved for the rest of the mapping, and nobody gives it back.
+
+    All such memory that the part lies in is taken for one mapping.
+    """
+
+    def is_private_hugetlb(number: int) -> bool:
+        page = model.memory.get(number)
+        return page is not None and page.backing.is_hugetlb and not page.shared
+
+    moved = operation.span
+    replaced = Span(operation.to, operation.to + len_of(moved))
+    if not any(map(is_private_hugetlb, (moved.start, moved.end - 1))):
+        return None
+    before = itertools.takewhile(is_private_hugetlb, range(moved.start - 1, -1, -1))
+    behind = itertools.takewhile(is_private_hugetlb, range(moved.end, max(model.memory) + 1))
+    rest = [model.memory[number] for number in (*before, *behind) if number not in replaced.pages()]
+    if any(page.content is Content.NONE for page in rest):
+        return "what is reserved for hugetlb memory that isn't moved would stay reserved until the next boot"
     return None
 
 
@@ -197,7 +227,7 @@ class Lab:
         return [one for one in self.errata if one in met]
 
     def refuse_to_hang(self, operation: Operation) -> None:
-        if not self.may_hang and (harm := harm_of(operation, self.known)):
+        if harm := harm_of(operation, self.known, self.may_hang):
             raise SuiteError(f"{operation}: {harm}")
 
     def require(self, *needs: str) -> None:

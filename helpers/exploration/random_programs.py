@@ -15,6 +15,7 @@ from helpers.deviations import Erratum, together
 from helpers.exploration.breadth import Breadth
 from helpers.exploration.questions import questions
 from helpers.exploration.stretched import is_of_the_small_world_alone
+from helpers.host import HUGETLB_PAGES_NEEDED
 from helpers.interface.uapi import Category, ScanFlag, category
 from helpers.kinds import Kind
 from helpers.lab import harm_of
@@ -106,7 +107,7 @@ class _Draft:
 
     def add(self, operation: Operation) -> bool:
         """Goes on with an operation, if documents decide what comes of it."""
-        if not self.may_hang and harm_of(operation, self.known):
+        if harm_of(operation, self.known, self.may_hang):
             self.passed_over += 1
             return False
         try:
@@ -177,9 +178,10 @@ def _some(draw: Draw, most: int) -> Iterator[int]:
 
 def _map(draw: Draw, draft: _Draft, kinds: Sequence[Kind]) -> None:
     """Mappings side by side or with gaps between, registered one by one or all together, some of them not."""
-    place, huge = 0, draft.facts.pages_per_huge_page
+    place, huge, room = 0, draft.facts.pages_per_huge_page, HUGETLB_PAGES_NEEDED
     for number in _some(draw, MAPPINGS):
-        kind = draw(st.sampled_from(kinds))
+        kind = draw(st.sampled_from([kind for kind in kinds if _hugetlb_pages(kind) <= room]))
+        room -= _hugetlb_pages(kind)
         place += draw(st.sampled_from([0, 0, 1, 3]))
         if kind.is_huge or (draft.breadth.is_small and kind.backing.has_file):
             # In the small world, a page of a file is where it is in a mapping that begins with a huge page's stretch.
@@ -195,6 +197,12 @@ def _map(draw: Draw, draft: _Draft, kinds: Sequence[Kind]) -> None:
         if draw(st.integers(0, 5)):
             may_wait = [Faults.MISSING, *[Faults.MINOR] * (kind.shared and "minor faults" not in draft.missing)]
             draft.add(Register(span, draft.tracking, draw(st.sampled_from([*[Faults(0)] * 4, *may_wait]))))
+
+
+def _hugetlb_pages(kind: Kind) -> int:
+    """How many its memory takes; as many again where a child has copies. Where there are too few, a child loses its
+    own: hugetlb_wp() in mm/hugetlb.c."""
+    return kind.units * (1 if kind.shared else 2) if kind.backing.is_hugetlb else 0
 
 
 def _lengths(many: int) -> st.SearchStrategy[int]:

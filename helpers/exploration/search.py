@@ -77,7 +77,7 @@ class Search:
     def after(self, branch: Branch, place: int, programs: int) -> Branch | None:
         """The program of one letter more; None where no such is run, and so many that begin with it are counted."""
         letter = self.alphabet[place]
-        if not self.may_hang and harm_of(letter, branch.state.known):
+        if harm_of(letter, branch.state.known, self.may_hang):
             self.count(programs, passed_over=programs)
             return None
         arrival = self.states.behind(branch.state, place, letter)

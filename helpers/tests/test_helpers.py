@@ -16,16 +16,18 @@ from helpers.host import find_host
 from helpers.interface.native import SuiteError, checked, ffi, lib
 from helpers.interface.uapi import Category, ScanFlag
 from helpers.kernel import Kernel
-from helpers.lab import KernelDiffers, Lab
+from helpers.lab import KernelDiffers, Lab, harm_of
 from helpers.model import Facts, Model, Unspecified
 from helpers.model.pages import Page
 from helpers.operations import (
     Advice,
     Advise,
+    Backing,
     ChildWrite,
     Faults,
     KernelWrite,
     Map,
+    Move,
     Read,
     Refusal,
     Register,
@@ -172,6 +174,33 @@ def run_race(in_two_steps: bool) -> object:
     checked(lib.native_race(found), "a race")
     lab.close()
     return found
+
+
+@pytest.mark.parametrize("may_hang", [False, True])
+@pytest.mark.parametrize(
+    ("shared", "read", "to", "loses"),
+    [
+        (False, [], 4, True),
+        (False, [0], 4, True),
+        (False, [1], 4, False),
+        (False, [], 1, False),
+        (True, [], 4, False),
+    ],
+    ids=["empty", "what-stays-is-empty", "what-is-moved-is-empty", "onto-what-stays", "shared"],
+)
+def test_no_program_loses_pages_of_the_pool_of_hugetlb_memory(
+    shared: bool, read: list[int], to: int, loses: bool, may_hang: bool
+) -> None:
+    """In a guest neither: it would lack them later, and children lose theirs where there are none."""
+    huge = facts_of("faithful").pages_per_huge_page
+    model = Model(facts_of("faithful"))
+    model.map(Map(Span(0, 2 * huge), Backing.HUGETLB, shared))
+    for unit in read:
+        model.read(Read(Span(unit * huge, (unit + 1) * huge)))
+    told = harm_of(Move(Span(0, huge), to * huge), model, may_hang)
+    assert (told or "").startswith("what is reserved") == loses
+    if not (shared or read):
+        assert harm_of(Move(Span(0, 2 * huge), 4 * huge), model) is None
 
 
 @on_kernel
