@@ -289,6 +289,7 @@ def test_what_only_holds_zeros_of_a_huge_page_stays_protected_when_that_is_recla
     lab.advise(span, Advice.HUGEPAGE)
     lab.write(0)
     lab.advise(span, Advice.NOHUGEPAGE)
+    lab.verify(span)
     lab.register(span)
     if way == "scan":
         lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)

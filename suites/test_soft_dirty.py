@@ -165,6 +165,7 @@ def test_soft_dirty_survives_reclaim_of_a_part_of_a_huge_page(lab: Lab, written:
     lab.advise(span, Advice.HUGEPAGE)
     lab.write(0)
     lab.advise(span, Advice.NOHUGEPAGE)
+    lab.verify(span)
     lab.clear_refs()
     if written:
         lab.write(0)

@@ -203,6 +203,7 @@ class ZeroFilledLosesProtection(Erratum):
         lab.advise(span, Advice.HUGEPAGE)
         lab.write(0)
         lab.advise(span, Advice.NOHUGEPAGE)
+        lab.verify(span)
         lab.register(span)
         lab.protect(span)
         lab.advise(0, Advice.COLD)

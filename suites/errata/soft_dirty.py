@@ -194,6 +194,7 @@ class ZeroFilledLosesSoftDirty(Erratum):
         lab.advise(span, Advice.HUGEPAGE)
         lab.write(0)
         lab.advise(span, Advice.NOHUGEPAGE)
+        lab.verify(span)
         lab.clear_refs()
         lab.write(0)
         lab.advise(0, Advice.COLD)
