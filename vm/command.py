@@ -155,11 +155,15 @@ def fetch(options: argparse.Namespace) -> int:
 
 
 def as_its_row_says(options: argparse.Namespace) -> None:
-    """Of a kernel that is one of the matrix, all that wasn't asked for otherwise is as it is there."""
+    """Of a kernel that is one of the matrix, all that wasn't asked for otherwise is as it is there. Raises CannotRun
+    where there isn't the memory for it."""
     if row := table.named(options.kernel):
         options.program = options.program or row.program
         options.arch = options.arch or row.arch or None
-        options.memory = (row.memory or None) if options.memory is None else options.memory
+        if row.memory and options.memory is None:
+            options.memory = row.memory
+            if not matrix.guests_in_memory(row.memory):
+                raise CannotRun(f"{row.name}: its guest needs {row.memory} of memory, which this machine hasn't free")
 
 
 def run_one(options: argparse.Namespace) -> int:

@@ -26,12 +26,16 @@ GRACE = 30.0
 
 def jobs_for(cpus: int, memory: str) -> int:
     """How many guests of this size the machine can hold at once, at least one. Raises CannotRun."""
+    return max(1, min(guests_in_memory(memory), len(os.sched_getaffinity(0)) // cpus))
+
+
+def guests_in_memory(memory: str) -> int:
+    """For how many guests of this size the machine has the memory now. Raises CannotRun."""
     if not (given := re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", memory.upper())):
         raise CannotRun(f"--memory={memory}: give a number of MiB, or one with K, M, G or T")
     needed = int(float(given[1]) * _UNITS[given[2]]) + OVERHEAD
     available = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
-    in_memory = int(available[1]) * 1024 // needed if available else 1
-    return max(1, min(in_memory, len(os.sched_getaffinity(0)) // cpus))
+    return int(available[1]) * 1024 // needed if available else 1
 
 
 def longest_first(chosen: Sequence[Row], results: Path) -> list[Row]:

@@ -10,6 +10,8 @@ import pytest
 
 from vm import CannotRun
 from vm.command import main
+from vm.kernels import table
+from vm.kernels.table import Row
 from vm.processes import carried_out, search_path
 from vm.results.verdict import NOT_ASKED
 from vm.tests.images import write_image
@@ -64,6 +66,17 @@ def test_results_that_cannot_be_written_are_said_before_the_boot(
 def test_a_matrix_in_memory_of_no_size_is_said(memory: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["matrix", f"--memory={memory}", f"--results={tmp_path}"]) == NOT_ASKED
     assert said(capsys).startswith(f"pagemap-scan: not tested: --memory={memory}: give a number of MiB, or one with K")
+
+
+@to_boot
+@pytest.mark.parametrize(("given", "told"), [((), "needs 900T of memory, which"), (("--memory=1G",), "/nowhere: ")])
+def test_a_row_whose_guest_needs_more_memory_than_there_is_is_said_before_it_is_built(
+    given: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row("large", "/nowhere", "is a test", program=True, arch="arm64", memory="900T")
+    monkeypatch.setattr(table, "rows", lambda: (row,))
+    assert main(["run", "large", *given]) == NOT_ASKED
+    assert told in said(capsys)
 
 
 def test_a_program_that_is_not_done_in_time_is_said() -> None:
