@@ -139,6 +139,13 @@ NOT_REACHED = {
             ),
             ("processes.py", "if self.child is None:", "raise Refused(errno.ESRCH)"),
         ),
+        "small pages are mapped, and their room is emptied and protected in part, before a huge page may come": (
+            (
+                "access.py",
+                "if number // self.facts.pages_per_huge_page in self.memory.tables:",
+                'raise Unspecified(f"whether a huge page is made for page {number}, where small pages were mapped")',
+            ),
+        ),
         "errata alone ask it": (
             (
                 "memory.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def test_sources_are_fetched_once_as_a_tree_unless_they_are_asked_for_anew(
     first = place.source_tree("linux-source-6.*")
     assert (first / "mm/memory.c").read_text() == "int memory;\n"
     repository.add_sources("6.99", "6.99.2-1", tree.path)
+    os.utime(repository.directory / "Packages", (time.time() + 60,) * 2)  # A second is as much as HTTP tells apart.
     unreachable = Archive("suite", NOWHERE, tmp_path / "cache")
     assert unreachable.source_tree("linux-source-6.99") == first
     newer = place.source_tree("linux-source-6.99", fresh=True)
