@@ -92,6 +92,7 @@ HIDDEN: dict[str, dict[str, set[str]]] = {
         "walk-end-after-eperm": {"without-written"},
     },
     "alters regions, of which the tests get fewer": {
+        "fault-on-vec-loses-writes": {"loses-last-region", "regions-overlap"},
         "hole-punch-stays-protected": {"loses-last-region", "regions-overlap"},
         "hugetlb-stays-soft-dirty": {"reports-inverted"},
         "merging-loses-soft-dirty": {"does-not-merge"},
