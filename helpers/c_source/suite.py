@@ -66,15 +66,17 @@ class Suite:
             textwrap.fill(line, 110, initial_indent=" *   ", subsequent_indent=" *     ") for line in left_out
         )
         everything = [*(record for record in records if not record.loop), *probes.values()]
+        asked = {_probe(erratum): record.forms(self.printer)[0] for erratum, record in probes.items()}
+        same = _same(groups, asked)
         tests = "\n\n".join(
             [
                 self.mosaic(),
                 "/* A short program for each erratum that finds out whether the kernel has it. */",
-                *(self.probe(erratum, record) for erratum, record in probes.items()),
+                *(_function(name, "void", statements) for name, statements in asked.items()),
                 _probes(probes),
                 "/* The tests: what those of a function have in common, and a row for what differs. */",
-                *(_group(group) for group in groups),
-                _table(groups),
+                *(_group(group) for group in groups if group.name not in same),
+                _table(groups, same),
             ]
         )
         loops = {str(record.loop).partition("(")[0] for record in records if record.loop} & parts().keys()
@@ -91,9 +93,6 @@ class Suite:
 {omitted}
  */
 {runtime(names_of_parts, self.facts, tests, list(probes), table(everything))}"""
-
-    def probe(self, erratum: type[Erratum], record: Record) -> str:
-        return _function(f"probe_{identifier(name_of(erratum))}", "void", record.forms(self.printer)[0])
 
     def mosaic(self) -> str:
         """The function that makes the memory for the masks."""
@@ -119,6 +118,17 @@ def _choice(values: Sequence[str], names: Sequence[str]) -> str:
     return yes if yes == no else f"{names[0]} ? {yes} : {no}"
 
 
+def _probe(erratum: type[Erratum]) -> str:
+    return f"probe_{identifier(name_of(erratum))}"
+
+
+def _same(groups: Iterable[Group], probes: Mapping[str, Iterable[Term]]) -> dict[str, str]:
+    """By group of one test, the probe that does the same."""
+    by_body = {block(statements, shortened): name for name, statements in probes.items()}
+    bodies = {group.name: block(group.functions[0].statements, shortened) for group in groups if group.is_single}
+    return {name: by_body[body] for name, body in bodies.items() if body in by_body}
+
+
 def _group(group: Group) -> str:
     functions = [_function(one.name, one.parameters, one.statements) for one in group.functions]
     rows = [] if group.is_single else [_function(group.name, "void", group.rows)]
@@ -129,20 +139,28 @@ def _probes(probes: Mapping[type[Erratum], Record]) -> str:
     rows = []
     for erratum, record in probes.items():
         name, kind = identifier(name_of(erratum)), identifier(record.kind.name) if record.kind else "NO_KIND"
-        rows.append(f"\t{{ {name}, probe_{name}, {kind} }},")
+        rows.append(f"\t{{ {name}, {_probe(erratum)}, {kind} }},")
     lines = "\n".join(rows)
     return f"static const struct probe probes[] = {{\n{lines}\n\t{{ .run = NULL }},\n}};"
 
 
-def _table(groups: Iterable[Group]) -> str:
-    rows = []
-    for group in groups:
-        if group.is_single:
-            kinds, name, call, *marks = group.rows[0].children
-            rows.append(f"ONE({', '.join(map(str, (group.name, str(call).removesuffix('()'), kinds, name, *marks)))}),")
-        else:
-            rows.append(f"ROWS({group.name}),")
-    table = "\n".join(map(wrapped, rows))
+def _only(group: Group, same: Mapping[str, str]) -> str:
+    """The row of a group of one test."""
+    kinds, name, call, *marks = group.rows[0].children
+    function = same.get(group.name, str(call).removesuffix("()"))
+    return f"ONE({', '.join(map(str, (group.name, function, kinds, name, *marks)))}),"
+
+
+def _table(groups: Iterable[Group], same: Mapping[str, str]) -> str:
+    """The tests by group; those of one test are run by a function of their own, or by the probe that does the same."""
+    lines = []
+    for is_single, several in itertools.groupby(groups, lambda group: group.is_single):
+        if is_single:
+            lines += [wrapped(_only(group, same)) for group in several]
+        else:  # As many in a line as there is room for: they are nothing but names.
+            names = " ".join(f"ROWS({group.name})," for group in several)
+            lines += textwrap.wrap(names, 120 - 7, initial_indent="\t", subsequent_indent="\t", break_long_words=False)
+    table = "\n".join(lines)
     return f"""\
 static const struct group groups[] = {{
 {table}
