@@ -208,4 +208,11 @@ MERGED = Kind(
     needs=("ksm",),
 )
 
+#: Of which most holds zeros, and may become the zero page when it is split. Tests that are about that ask for it.
+SPARSE = replace(
+    next(kind for kind in KINDS if kind.name == "thp"),
+    name="thp-sparse",
+    description="a transparent huge page of which one page was written",
+    populate=("hugepage", "write one", "nohugepage"),
+)
 BY_NAME = {kind.name: kind for kind in (*KINDS, MERGED)}

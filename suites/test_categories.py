@@ -8,6 +8,7 @@ from helpers.interface.uapi import Category, ScanFlag
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
 from helpers.operations import Advice, Backing, Prot, Refusal, Region, Span, Tracking, Writer
+from suites.sparse import sparse_huge_page
 
 C = Category
 ALLOWED = C.WPALLOWED | C.WRITTEN
@@ -284,12 +285,8 @@ def test_a_guard_region_comes_and_goes(lab: Lab, protected: bool) -> None:
 def test_what_only_holds_zeros_of_a_huge_page_stays_protected_when_that_is_reclaimed_in_part(
     lab: Lab, advice: Advice, way: str
 ) -> None:
-    lab.require("thp", *["swap"] * (advice is Advice.PAGEOUT))
-    span = lab.map((0, lab.huge))
-    lab.advise(span, Advice.HUGEPAGE)
-    lab.write(0)
-    lab.advise(span, Advice.NOHUGEPAGE)
-    lab.verify(span)
+    lab.require(*["swap"] * (advice is Advice.PAGEOUT))
+    span = sparse_huge_page(lab)
     lab.register(span)
     if way == "scan":
         lab.scan(span, ScanFlag.WP_MATCHING, mask=C.WRITTEN)

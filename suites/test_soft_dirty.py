@@ -6,6 +6,7 @@ from helpers.interface.uapi import Category, PagemapBit, ScanFlag
 from helpers.kinds import BY_NAME, KINDS, Kind
 from helpers.lab import Lab
 from helpers.operations import Advice, Backing, Prot, Region, Tracking
+from suites.sparse import sparse_huge_page
 
 pytestmark = pytest.mark.needs("soft-dirty")
 C = Category
@@ -160,12 +161,8 @@ def test_soft_dirty_survives_swap(lab: Lab) -> None:
 @pytest.mark.parametrize("advice", ["PAGEOUT", "COLD"])
 @pytest.mark.parametrize("written", [False, True], ids=["clean", "written"])
 def test_soft_dirty_survives_reclaim_of_a_part_of_a_huge_page(lab: Lab, written: bool, advice: str) -> None:
-    lab.require("thp", *["swap"] * (advice == "PAGEOUT"))
-    span = lab.map((0, lab.huge))
-    lab.advise(span, Advice.HUGEPAGE)
-    lab.write(0)
-    lab.advise(span, Advice.NOHUGEPAGE)
-    lab.verify(span)
+    lab.require(*["swap"] * (advice == "PAGEOUT"))
+    span = sparse_huge_page(lab)
     lab.clear_refs()
     if written:
         lab.write(0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from helpers.kinds import BY_NAME, Kind
+from helpers.kinds import BY_NAME, SPARSE, Kind
 from helpers.operations import (
     Advice,
     Advise,
@@ -148,13 +148,7 @@ def file_of(place: int) -> str:
     return f"file{place or ''}"
 
 
-_SPARSE = replace(
-    BY_NAME["thp"],
-    name="thp-sparse",
-    description="a transparent huge page of which one page was written",
-    populate=("hugepage", "write one", "nohugepage"),
-)
-_KINDS = {**BY_NAME, _SPARSE.name: _SPARSE}
+_KINDS = {**BY_NAME, SPARSE.name: SPARSE}
 
 
 def _alone(name: str, *also: Also, tracking: Tracking = Tracking.ASYNC, begun: Begun = Begun.AS_IT_IS) -> Setting:

@@ -67,8 +67,7 @@ class Access(Memory):
 
     def require_access(self, number: int, page: Page, write: bool) -> None:
         """Raises Unspecified where the one who loads or stores doesn't come back from that."""
-        unusable = page.is_forbidden or page.content is Content.LOST or page.prot is Prot.NONE
-        if unusable or (write and page.prot is Prot.READ):
+        if page.is_unusable or (write and page.prot is Prot.READ):
             raise Unspecified(f"an access to page {number} is a fault that nothing handles")
         if page.content is Content.NONE and self.may_wait(page):
             raise Unspecified(f"an access to page {number} may wait for the owner of the userfaultfd")

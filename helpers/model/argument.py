@@ -104,7 +104,7 @@ class Arguments(Memory):
         last = place.page + (place.offset + length - 1) // self.facts.page_size
         for number in range(place.page + place.offset // self.facts.page_size, last + 1):
             page = self.memory.get(number)
-            if page is None or page.is_forbidden or page.prot is Prot.NONE:
+            if page is None or page.is_unusable:
                 return False
             if for_writing and page.prot is not Prot.WRITE:
                 return False

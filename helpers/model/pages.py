@@ -90,6 +90,11 @@ class Page:
         return self.content in (Content.GUARD, Content.POISONED)
 
     @property
+    def is_unusable(self) -> bool:
+        """Whether any access is a fault that nothing handles: of the kernel, on behalf of a process, EFAULT."""
+        return self.is_forbidden or self.content is Content.LOST or self.prot is Prot.NONE
+
+    @property
     def is_huge_of_file(self) -> bool:
         """Mapped as part of a transparent huge page that is a file's or shared memory's."""
         return self.huge and not self.is_private_anonymous and not self.backing.is_hugetlb

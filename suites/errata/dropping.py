@@ -10,6 +10,7 @@ from helpers.kinds import BY_NAME
 from helpers.lab import Lab
 from helpers.model import Content, Facts, Page
 from helpers.operations import DOES_NOT_RETURN, Advice, Advise, Answer, Operation, PunchHole, Span, Tracking
+from suites.sparse import sparse_huge_page
 
 WRITTEN = Category.WRITTEN
 
@@ -198,12 +199,7 @@ class ZeroFilledLosesProtection(Erratum):
 
     @staticmethod
     def probe(lab: Lab) -> None:
-        lab.require("thp")
-        span = lab.map((0, lab.huge))
-        lab.advise(span, Advice.HUGEPAGE)
-        lab.write(0)
-        lab.advise(span, Advice.NOHUGEPAGE)
-        lab.verify(span)
+        span = sparse_huge_page(lab)
         lab.register(span)
         lab.protect(span)
         lab.advise(0, Advice.COLD)

@@ -9,6 +9,7 @@ from helpers.lab import Lab
 from helpers.model import Content, Facts, Page, Space
 from helpers.model.walk import Walk
 from helpers.operations import Advice, Advise, Answer, ClearRefs, Operation, Prot, Protection, Resize, Span
+from suites.sparse import sparse_huge_page
 
 WRITTEN = Category.WRITTEN
 
@@ -189,12 +190,8 @@ class ZeroFilledLosesSoftDirty(Erratum):
 
     @staticmethod
     def probe(lab: Lab) -> None:
-        lab.require("soft-dirty", "thp")
-        span = lab.map((0, lab.huge))
-        lab.advise(span, Advice.HUGEPAGE)
-        lab.write(0)
-        lab.advise(span, Advice.NOHUGEPAGE)
-        lab.verify(span)
+        lab.require("soft-dirty")
+        span = sparse_huge_page(lab)
         lab.clear_refs()
         lab.write(0)
         lab.advise(0, Advice.COLD)
