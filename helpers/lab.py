@@ -91,8 +91,8 @@ def harm_of(operation: Operation, model: Model, may_hang: bool = False) -> str |
 
 
 def _loss_of(operation: Move, model: Model) -> str | None:
-    """What is lost for good by mremap(2) of a part of private hugetlb memory: (code) fixup_hugetlb_reservations() in
-    mm/hugetlb.c forgets what is reserved for the rest of the mapping, and nobody gives it back.
+    """What is lost for good by mremap(2) of a part of private hugetlb memory: (code) copy_vma_and_data() in mm/mremap.c
+    forgets what is reserved for the whole mapping before it is cut, and nobody gives back what is the rest's.
 
     All such memory that the part lies in is taken for one mapping.
     """
@@ -170,7 +170,7 @@ class Lab:
         program is the same as on a kernel that keeps the contract.
         """
         __tracebackhide__ = True
-        self.refuse_to_hang(operation)
+        self.refuse_harm(operation)
         self.recall(operation)
         expected = operation.run(self.model)
         predicted = expected if self.known is self.model else operation.run(self.known)
@@ -226,7 +226,7 @@ class Lab:
         met = {*self.found_out[1], *(one for other in self.others for one in other.errata_met())}
         return [one for one in self.errata if one in met]
 
-    def refuse_to_hang(self, operation: Operation) -> None:
+    def refuse_harm(self, operation: Operation) -> None:
         if harm := harm_of(operation, self.known, self.may_hang):
             raise SuiteError(f"{operation}: {harm}")
 

@@ -22,20 +22,16 @@ def find(text: str, fragments: Sequence[str] = (), fresh: bool = False, arch: st
     """
     if row := table.named(text):
         text, fragments, arch = row.kernel, fragments or row.config, arch or row.arch
-    if (sources := _sources(text, fresh)) is not None:
-        return build.build(sources, fragments, machine=ARCHITECTURES[arch] if arch else None)
-    if fragments:
+    path, is_package = Path(text), text.startswith(DEB)
+    has_sources = path.name.removeprefix(DEB).startswith(archive.SOURCES) if is_package else path.is_dir()
+    if fragments and not has_sources:
         raise CannotRun(f"{text}: only a source tree is configured with {', '.join(fragments)}")
-    if text.startswith(DEB):
+    if is_package:
         place, pattern = archive.archive_of(text.removeprefix(DEB))
-        cached = [] if fresh else place.cached(pattern)
-        return cached[0] if cached else place.fetch(pattern)
-    return from_image(Path(text))
-
-
-def _sources(text: str, fresh: bool) -> Path | None:
-    """The source tree that a text names; None for one that names a kernel."""
-    if text.startswith(DEB):
-        place, pattern = archive.archive_of(text.removeprefix(DEB))
-        return place.source_tree(pattern, fresh) if pattern.startswith(archive.SOURCES) else None
-    return Path(text) if Path(text).is_dir() else None
+        if not has_sources:
+            cached = [] if fresh else place.cached(pattern)
+            return cached[0] if cached else place.fetch(pattern)
+        path = place.source_tree(pattern, fresh)
+    if not has_sources:
+        return from_image(path)
+    return build.build(path, fragments, machine=ARCHITECTURES[arch] if arch else None)

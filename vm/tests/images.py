@@ -21,7 +21,7 @@ def write_image(path: Path, release: str) -> Path:
 
 
 def arm64_header(release: str, page_size: int) -> bytes:
-    """The same for arm64 (booting.rst): the size of pages is in two bits of the header's flags."""
+    """The beginning of an image for arm64 (booting.rst): two bits of the header's flags are the size of pages."""
     data = bytearray(0x400)
     data[0x38:0x3C] = b"ARM\x64"
     data[0x18] = {4096: 1, 16384: 2, 65536: 3}[page_size] << 1
@@ -29,6 +29,7 @@ def arm64_header(release: str, page_size: int) -> bytes:
 
 
 def write_arm64_image(path: Path, release: str, page_size: int) -> Path:
+    """Writes an image for arm64 that says it is of a release, and could never boot."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(arm64_header(release, page_size))
     return path
